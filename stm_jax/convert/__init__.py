@@ -1,0 +1,6 @@
+"""Weights of PyTorch, both ways."""
+
+from stm_jax.convert.pytorch import from_pytorch, to_pytorch
+from stm_jax.convert.trunk import with_trunk
+
+__all__ = ["from_pytorch", "to_pytorch", "with_trunk"]

@@ -1,0 +1,48 @@
+"""ImageNet trunks as the start of training."""
+
+import flax.traverse_util
+import jax
+import numpy as np
+
+from stm_jax.convert.pytorch import assemble, variable_shapes
+from stm_jax.convert.table import trunk_table
+from stm_jax.nn.model import Model
+
+ENCODERS = ("memory_encoder", "query_encoder")
+
+
+def with_trunk(model: Model, trunk: dict[str, np.ndarray]) -> Model:
+    """Puts an ImageNet ResNet into both encoders, and lines up what has to match from the start.
+
+    The mask convolutions of the memory encoder become small (a tenth of their draw), so that
+    it begins as the ImageNet network and still has a gradient through the mask. The memory's
+    key convolution begins equal to the query's: with both trunks equal, the affinity then is a
+    similarity of ImageNet features from the first step on, instead of noise.
+
+    Args:
+        model: A model with fresh variables.
+        trunk: Arrays by torchvision name (conv1, bn1, layer1 to layer3), OIHW.
+
+    Raises:
+        InputError: Entries are missing, unexpected or misshapen: all are named at once.
+    """
+    trunk = {name: np.asarray(array, np.float32) for name, array in trunk.items()}
+    flat = flax.traverse_util.flatten_dict(model.variables, sep="/")
+    shapes = variable_shapes(model.config)
+    for encoder in ENCODERS:
+        wanted = {
+            path: shape
+            for path, shape in shapes.items()
+            if f"/{encoder}/" in path
+            and not any(part in path for part in ("conv_mask", "conv_others", "normalize"))
+        }
+        assembled = assemble(trunk, trunk_table(encoder), wanted, optional="/count$")
+        flat.update(flax.traverse_util.flatten_dict(assembled, sep="/"))
+    for plane in ("conv_mask", "conv_others"):
+        path = f"params/memory_encoder/{plane}/kernel"
+        flat[path] = flat[path] * 0.1
+    for leaf in ("conv/kernel", "bias"):
+        flat[f"params/memory_head/key/{leaf}"] = flat[f"params/query_head/key/{leaf}"]
+    # Copied, so that no two variables share a buffer that a donating step deletes.
+    variables = jax.tree.map(lambda a: a.copy(), flax.traverse_util.unflatten_dict(flat, sep="/"))
+    return Model(model.config, variables)

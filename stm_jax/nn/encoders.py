@@ -1,0 +1,119 @@
+"""The two encoders and the heads that turn their features into keys and values."""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from stm_jax.config import ModelConfig
+from stm_jax.nn.resnet import FrozenBatchNorm, Kernel, Stages, convolve
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class KeyValue(NamedTuple):
+    """A key and a value for every position of a frame at stride 16."""
+
+    key: Float[Array, "b h16 w16 key"]
+    value: Float[Array, "b h16 w16 value"]
+
+
+class QueryFeatures(NamedTuple):
+    """What the query encoder knows of a frame: nothing in it depends on an object."""
+
+    key: Float[Array, "b h16 w16 key"]
+    value: Float[Array, "b h16 w16 value"]
+    r4: Float[Array, "b h16 w16 r4"]
+    r3: Float[Array, "b h8 w8 r3"]
+    r2: Float[Array, "b h4 w4 r2"]
+
+
+class Normalize(nn.Module):
+    """Subtracts the mean and divides by the deviation of ImageNet's pixels.
+
+    Both are variables rather than constants because a PyTorch state dict carries them.
+    """
+
+    @nn.compact
+    def __call__(self, frames: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
+        mean = self.variable("batch_stats", "mean", lambda: jnp.asarray(IMAGENET_MEAN)).value
+        std = self.variable("batch_stats", "std", lambda: jnp.asarray(IMAGENET_STD)).value
+        return (frames - mean) / std
+
+
+class MemoryEncoder(nn.Module):
+    """Encodes a frame together with one object's mask and the others' (paper section 3.1)."""
+
+    config: ModelConfig
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        frames: Float[Array, "b h w 3"],
+        masks: Float[Array, "b o h w"],
+        others: Float[Array, "b o h w"],
+    ) -> Float[Array, "b*o h16 w16 r4"]:
+        width = self.config.width
+        normalized = Normalize(name="normalize")(frames).astype(self.dtype)
+        factor, offset = FrozenBatchNorm(width, name="norm")()
+        frame_kernel = Kernel((7, 7, 3, width), name="conv_frame")()
+        mask_kernel = Kernel((7, 7, 1, width), name="conv_mask")()
+        others_kernel = Kernel((7, 7, 1, width), name="conv_others")()
+
+        # The frame's part is the same for every object, so it is convolved once.
+        frame_part = convolve(normalized, frame_kernel * factor, stride=2)
+        planes = jnp.stack([masks, others], axis=-1).astype(self.dtype)
+        batch, objects, height, width_px, _ = planes.shape
+        planes = planes.reshape(batch * objects, height, width_px, 2)  # (b, o, ...) -> (b*o, ...)
+        plane_kernel = jnp.concatenate([mask_kernel, others_kernel], axis=2)
+        plane_part = convolve(planes, plane_kernel * factor, stride=2)
+        stem = plane_part.reshape(batch, objects, *plane_part.shape[1:]) + frame_part[:, None]
+        stem = stem.reshape(plane_part.shape) + offset.astype(self.dtype)
+        return Stages(self.config, name="trunk")(stem)[2]
+
+
+class QueryEncoder(nn.Module):
+    """Encodes a frame alone, with skips for the decoder (paper section 3.2)."""
+
+    config: ModelConfig
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, frames: Float[Array, "b h w 3"]
+    ) -> tuple[
+        Float[Array, "b h4 w4 r2"], Float[Array, "b h8 w8 r3"], Float[Array, "b h16 w16 r4"]
+    ]:
+        width = self.config.width
+        normalized = Normalize(name="normalize")(frames).astype(self.dtype)
+        factor, offset = FrozenBatchNorm(width, name="norm")()
+        kernel = Kernel((7, 7, 3, width), name="conv_frame")()
+        stem = convolve(normalized, kernel * factor, stride=2) + offset.astype(self.dtype)
+        return Stages(self.config, name="trunk")(stem)
+
+
+class KeyValueHead(nn.Module):
+    """Two 3x3 convolutions side by side: a key of an eighth, a value of half the channels."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, r4: Float[Array, "b h16 w16 r4"]) -> KeyValue:
+        key = Conv3x3(self.config.key_channels, name="key")(r4)
+        value = Conv3x3(self.config.value_channels, name="value")(r4)
+        return KeyValue(key, value)
+
+
+class Conv3x3(nn.Module):
+    """A 3x3 convolution with bias."""
+
+    channels: int
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "b h w i"]) -> Float[Array, "b h w o"]:
+        kernel = Kernel((3, 3, features.shape[-1], self.channels), name="conv")()
+        bias = self.param("bias", nn.initializers.zeros, (self.channels,))
+        return convolve(features, kernel) + bias.astype(features.dtype)

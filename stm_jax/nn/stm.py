@@ -1,0 +1,89 @@
+"""The Space-Time Memory Network: memorize, query, decode.
+
+Linen ends here: the rest of the project calls `STM(config, dtype).apply(variables, ...,
+method="memorize")` and the like, which are pure functions of variables and arrays.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from stm_jax.config import ModelConfig
+from stm_jax.nn.decoder import Decoder, Skips, upsample
+from stm_jax.nn.encoders import (
+    KeyValue,
+    KeyValueHead,
+    MemoryEncoder,
+    QueryEncoder,
+    QueryFeatures,
+)
+
+Variables = dict
+
+
+class STM(nn.Module):
+    """The network of Oh et al., ICCV 2019. `dtype` is what the convolutions compute in."""
+
+    config: ModelConfig
+    dtype: jnp.dtype = jnp.float32
+
+    def setup(self) -> None:
+        self.memory_encoder = MemoryEncoder(self.config, self.dtype)
+        self.query_encoder = QueryEncoder(self.config, self.dtype)
+        self.memory_head = KeyValueHead(self.config)
+        self.query_head = KeyValueHead(self.config)
+        self.decoder = Decoder(self.config)
+
+    def memorize_r4(
+        self,
+        frames: Float[Array, "b h w 3"],
+        masks: Float[Array, "b o h w"],
+        others: Float[Array, "b o h w"],
+    ) -> Float[Array, "b*o h16 w16 r4"]:
+        """The memory encoder's features, before its heads."""
+        return self.memory_encoder(frames, masks, others)
+
+    def memorize(
+        self,
+        frames: Float[Array, "b h w 3"],
+        masks: Float[Array, "b o h w"],
+        others: Float[Array, "b o h w"],
+    ) -> KeyValue:
+        """Keys and values of each object, (b, o, h16, w16, channels)."""
+        key, value = self.memory_head(self.memorize_r4(frames, masks, others))
+        lead = masks.shape[:2]
+        return KeyValue(  # (b*o, ...) -> (b, o, ...)
+            key.reshape(*lead, *key.shape[1:]), value.reshape(*lead, *value.shape[1:])
+        )
+
+    def query(self, frames: Float[Array, "b h w 3"]) -> QueryFeatures:
+        """What a frame asks the memory with, and what the decoder needs of it."""
+        r2, r3, r4 = self.query_encoder(frames)
+        key, value = self.query_head(r4)
+        return QueryFeatures(key, value, r4, r3, r2)
+
+    def skips(self, features: QueryFeatures) -> Skips:
+        """The decoder's object-independent half."""
+        return self.decoder.skips(features.r3, features.r2)
+
+    def decode(self, read: Float[Array, "b o h16 w16 c"], skips: Skips) -> Float[Array, "b o h w"]:
+        """The log-odds of each object, alone against its background, in float32."""
+        lead = read.shape[:2]
+        logits = self.decoder(read.reshape(-1, *read.shape[2:]), skips)
+        # The softmax of two logits is the sigmoid of their difference, and enlarging is linear.
+        log_odds = upsample(logits[..., 1:] - logits[..., :1], 4)[..., 0]
+        return log_odds.reshape(*lead, *log_odds.shape[1:])
+
+    def __call__(self, frames: Float[Array, "b h w 3"]) -> Float[Array, "b 1 h w"]:
+        """Touches every parameter once, for initialisation only."""
+        zeros = jnp.zeros((frames.shape[0], 1, *frames.shape[1:3]))
+        memory = self.memorize(frames, zeros, zeros)
+        query = self.query(frames)
+        read = jnp.concatenate([memory.value, query.value[:, None]], axis=-1)
+        return self.decode(read, self.skips(query))
+
+
+def initialize(config: ModelConfig, key: jax.Array) -> Variables:
+    """Returns random variables {"params": ..., "batch_stats": ...}, float32."""
+    return jax.jit(STM(config).init)(key, jnp.zeros((1, 32, 32, 3)))

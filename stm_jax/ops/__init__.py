@@ -1,0 +1,1 @@
+"""Pure functions of arrays: padding, the memory read, soft aggregation."""
