@@ -1,6 +1,7 @@
-"""What a model is made of, as frozen dataclasses. Standard library only."""
+"""What a model is made of and how it is trained, as frozen dataclasses. Standard library only."""
 
 import dataclasses
+import pathlib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,3 +58,78 @@ TINY = ModelConfig(name="tiny", bottleneck=False, blocks=(1, 1, 1), width=8, dec
 """For tests: compiles and runs in a moment."""
 
 PRESETS = (STM_R50, STM_R18, TINY)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """What one stage of training is fed with.
+
+    Attributes:
+        photographs: Folder with `images/` and `masks/`; None for no photographs.
+        videos: Folder in the DAVIS layout; None for no videos.
+        held_back: Sequences of `videos` that are never trained on.
+        video_share: Share of the clips that come from videos.
+        paste_share: Share of the photographs whose object moves over another photograph.
+        length: Frames a clip.
+        size: Side of the square clips in pixels, a multiple of 16.
+        batch_size: Clips a step, over all devices.
+        first_skip: The largest skip between the frames of a video at the start ...
+        last_skip: ... and at the end of the stage; it grows in between (curriculum).
+    """
+
+    photographs: pathlib.Path | None = None
+    videos: pathlib.Path | None = None
+    held_back: tuple[str, ...] = ()
+    video_share: float = 0.0
+    paste_share: float = 0.4
+    length: int = 3
+    size: int = 192
+    batch_size: int = 4
+    first_skip: int = 0
+    last_skip: int = 25
+
+
+@dataclasses.dataclass(frozen=True)
+class StageConfig:
+    """One stage of training.
+
+    Attributes:
+        data: What it is fed with.
+        steps: How many batches.
+        learning_rate: After the warm-up ...
+        final_learning_rate: ... and at the end, reached along a cosine.
+        warmup_steps: Over which the learning rate grows from 0.
+    """
+
+    data: DataConfig
+    steps: int
+    learning_rate: float
+    final_learning_rate: float = 0.0
+    warmup_steps: int = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """A whole training run.
+
+    Attributes:
+        model: The network.
+        trunk: ImageNet trunk, a safetensors file with torchvision's names; None for random.
+        stages: What is trained on, one after the other.
+        trunk_factor: The trunks' learning rate as a share of the rest's.
+        weight_decay: AdamW's.
+        clip_norm: Gradients of a larger global norm are scaled down to it.
+        seed: Of the weights, the order of the data and its augmentation.
+        log_every: Steps between two lines of the log.
+        checkpoint_every: Steps between two checkpoints.
+    """
+
+    model: ModelConfig
+    stages: tuple[StageConfig, ...]
+    trunk: pathlib.Path | None = None
+    trunk_factor: float = 1.0
+    weight_decay: float = 1e-4
+    clip_norm: float = 1.0
+    seed: int = 0
+    log_every: int = 20
+    checkpoint_every: int = 200

@@ -8,7 +8,7 @@ in view throughout, and there is no cut. Frame t of the clip is frame 44 + t of 
 
 The film is (c) Blender Foundation, peach.blender.org, CC BY 3.0. The ground truth beside the clip
 was drawn on the frames of the clip as it is in the repository. Other versions of x264 may give
-other bytes; the pictures then differ by less than one can see, and the masks still fit.
+other bytes, and pictures that differ a little from those the masks were drawn on.
 """
 
 import argparse

@@ -38,7 +38,7 @@ def to_pytorch(model: Model) -> dict[str, np.ndarray]:
     state_dict = {}
     for path, array in flax.traverse_util.flatten_dict(model.variables, sep="/").items():
         name, transform = translate(path, STM_TABLE, forward=False) or _no_row(path)
-        state_dict[name] = np.ascontiguousarray(transform.to_pytorch(np.asarray(array)))
+        state_dict[name] = np.array(transform.to_pytorch(np.asarray(array)), order="C")
     return state_dict
 
 

@@ -14,8 +14,8 @@ ENCODERS = ("memory_encoder", "query_encoder")
 def with_trunk(model: Model, trunk: dict[str, np.ndarray]) -> Model:
     """Puts an ImageNet ResNet into both encoders, and lines up what has to match from the start.
 
-    The mask convolutions of the memory encoder become small (a tenth of their draw), so that
-    it begins as the ImageNet network and still has a gradient through the mask. The memory's
+    The memory encoder's convolution of the object's mask becomes small (a fifth of its draw) and
+    that of the others' mask zero, so that it begins as the ImageNet network. The memory's
     key convolution begins equal to the query's: with both trunks equal, the affinity then is a
     similarity of ImageNet features from the first step on, instead of noise.
 
@@ -38,9 +38,9 @@ def with_trunk(model: Model, trunk: dict[str, np.ndarray]) -> Model:
         }
         assembled = assemble(trunk, trunk_table(encoder), wanted, optional="/count$")
         flat.update(flax.traverse_util.flatten_dict(assembled, sep="/"))
-    for plane in ("conv_mask", "conv_others"):
+    for plane, factor in (("conv_mask", 0.2), ("conv_others", 0.0)):
         path = f"params/memory_encoder/{plane}/kernel"
-        flat[path] = flat[path] * 0.1
+        flat[path] = flat[path] * factor
     for leaf in ("conv/kernel", "bias"):
         flat[f"params/memory_head/key/{leaf}"] = flat[f"params/query_head/key/{leaf}"]
     # Copied, so that no two variables share a buffer that a donating step deletes.

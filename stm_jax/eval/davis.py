@@ -47,6 +47,7 @@ def contour_accuracy(prediction: Mask, truth: Mask, tolerance: float = 0.008) ->
     prediction, truth = np.asarray(prediction, bool), np.asarray(truth, bool)
     _check_pair(prediction, truth)
     radius = math.ceil(tolerance * math.hypot(*truth.shape))
+    # Far from both masks there is no contour: the window only saves time.
     window = _window(prediction | truth)
     predicted_contour, true_contour = boundary(prediction[window]), boundary(truth[window])
     predicted, true = np.count_nonzero(predicted_contour), np.count_nonzero(true_contour)
@@ -139,7 +140,9 @@ def score_sequence(
         side has more frames than the other, or the two masks of a frame differ in shape.
     """
     if len(object_ids) == 0 or 0 in object_ids:
-        raise InputError("objects to score: give at least one id, and not 0, the background")
+        raise InputError(
+            "cannot score these object ids: give at least one, and not 0, the background"
+        )
     j: list[list[float]] = [[] for _ in object_ids]
     f: list[list[float]] = [[] for _ in object_ids]
     # The first of each two neighbours is never the last frame; skipping one drops the first.
@@ -150,7 +153,9 @@ def score_sequence(
             j[index].append(region_similarity(*masks))
             f[index].append(contour_accuracy(*masks))
     if not j[0]:
-        raise InputError("a sequence to score has fewer than three frames: DAVIS omits the ends")
+        raise InputError(
+            "cannot score fewer than three frames: the first and the last are left out"
+        )
     return tuple(
         ObjectScores(int(object_id), tuple(j_values), tuple(f_values))
         for object_id, j_values, f_values in zip(object_ids, j, f, strict=True)
@@ -216,7 +221,7 @@ def _window(mask: Mask) -> tuple[slice, slice]:
     """Returns the rows and columns that hold the mask and its contour: empty for an empty mask."""
     spans = []
     for axis in (1, 0):
-        (filled,) = mask.any(axis=axis).nonzero()
+        filled = np.flatnonzero(mask.any(axis=axis))
         # One more on each side: the contour may lie one pixel outside the mask.
         spans.append(slice(max(filled[0] - 1, 0), filled[-1] + 2) if filled.size else slice(0))
     return spans[0], spans[1]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from stm_jax.config import ModelConfig
-from stm_jax.nn.resnet import FrozenBatchNorm, Kernel, Stages, convolve
+from stm_jax.nn.resnet import PLAIN_INIT, FrozenBatchNorm, Kernel, Stages, convolve
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -114,6 +114,7 @@ class Conv3x3(nn.Module):
 
     @nn.compact
     def __call__(self, features: Float[Array, "b h w i"]) -> Float[Array, "b h w o"]:
-        kernel = Kernel((3, 3, features.shape[-1], self.channels), name="conv")()
+        shape = (3, 3, features.shape[-1], self.channels)
+        kernel = Kernel(shape, PLAIN_INIT, name="conv")()
         bias = self.param("bias", nn.initializers.zeros, (self.channels,))
         return convolve(features, kernel) + bias.astype(features.dtype)

@@ -14,7 +14,8 @@ from jaxtyping import Array, Float
 from stm_jax.config import ModelConfig
 
 EPSILON = 1e-5
-KERNEL_INIT = nn.initializers.he_normal()
+NORMED_INIT = nn.initializers.he_normal()
+PLAIN_INIT = nn.initializers.lecun_normal()  # no norm behind it, so it must not amplify
 
 
 def same_padding(size: int) -> list[tuple[int, int]]:
@@ -46,13 +47,14 @@ class FrozenBatchNorm(nn.Module):
 
 
 class Kernel(nn.Module):
-    """The kernel of a bias-free convolution, so that its owner can scale it first."""
+    """The kernel of a convolution, so that its owner can scale it first."""
 
     shape: tuple[int, int, int, int]
+    init: nn.initializers.Initializer = NORMED_INIT
 
     @nn.compact
     def __call__(self) -> Float[Array, "kh kw i o"]:
-        return self.param("kernel", KERNEL_INIT, self.shape)
+        return self.param("kernel", self.init, self.shape)
 
 
 def convolve(

@@ -1,0 +1,49 @@
+"""The command line, `stm-jax <command>`: finds the command, runs it, and says what went wrong.
+
+Exit status: 0 done, 2 a wrong option, a bad input or a full disk, 130 stopped by Ctrl-C.
+"""
+
+import errno
+import sys
+from collections.abc import Sequence
+
+import tyro
+
+from stm_jax.commands.segment import Segment
+from stm_jax.errors import InputError
+
+# Each a dataclass whose fields are the options, with a method run().
+COMMANDS = {"segment": Segment}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns the exit status; wrong options raise SystemExit(2)."""
+    command = tyro.extras.subcommand_cli_from_dict(
+        COMMANDS,
+        prog="stm-jax",
+        description="Space-Time Memory Networks: follow objects through a video.",
+        args=arguments,
+    )
+    try:
+        command.run()
+    except InputError as error:
+        return _fail(str(error))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return _fail(str(error))
+        return _fail(
+            "the disk is full: what was written is kept; make room and give the same command"
+            " again to go on"
+        )
+    except KeyboardInterrupt as stop:
+        print(
+            f"stm-jax: stopped: {str(stop) or 'give the same command again to go on'}",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"stm-jax: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2

@@ -1,0 +1,257 @@
+"""`stm-jax segment`: follow objects through a video, from the mask of its first frame."""
+
+import contextlib
+import dataclasses
+import hashlib
+import importlib.metadata
+import os
+import pathlib
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import tyro
+from jaxtyping import UInt8
+
+from stm_jax.commands.progress import FrameProgress
+from stm_jax.commands.results import ResultsFolder
+from stm_jax.data.masks import check_first_mask, read_mask, write_mask
+from stm_jax.data.video_files import Frames, VideoWriter, open_frames
+from stm_jax.errors import InputError
+from stm_jax.viz.overlay import overlay
+
+if TYPE_CHECKING:
+    from stm_jax.infer.segmenter import Segmenter
+    from stm_jax.nn.model import Model
+
+FOLDER_RATE = 24  # frames a second of the overlay of a folder of frames; DAVIS has 24
+SECONDS_BETWEEN_SAVES = 20.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """Follow objects through a video, from the mask of its first frame.
+
+    Writes DIR/masks/*.png, one palette PNG a frame, and DIR/overlay.mp4. A run that was stopped
+    (Ctrl-C, a crash, a full disk) goes on where it was when the same command is given again.
+    """
+
+    video: tyro.conf.Positional[pathlib.Path]
+    """A video file, or a folder of frames (.jpg .png .bmp .webp, in natural order)."""
+    mask: pathlib.Path
+    """The mask of the first frame: a palette PNG, or grey with 0/255 or small ids."""
+    out: pathlib.Path
+    """The folder to write to."""
+    weights: str = "stm-r18"
+    """A bundled model, a .safetensors file, or a checkpoint folder."""
+    memorize_every: int = 5
+    """Keep every n-th frame in memory."""
+    size: int | None = None
+    """Work at this length of the shorter side, in pixels (masks keep the video's own size)."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision of the network."""
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Start again, and replace the results that are in the folder."""
+
+    def run(self) -> None:
+        """Runs the command.
+
+        Raises:
+          InputError: an input cannot be used; masks of frames before it are kept.
+          KeyboardInterrupt: stopped by Ctrl-C or SIGTERM, after saving where it was.
+          OSError: a result cannot be written, for example because the disk is full.
+        """
+        self._check_options()
+        frames = open_frames(self.video)
+        first_mask = read_mask(self.mask)
+        check_first_mask(first_mask, (frames.height, frames.width), self.mask)
+        _check_inputs_are_safe(self.out, self.video, self.mask)
+
+        import jax.numpy as jnp  # heavy, and not needed to say what is wrong above
+
+        from stm_jax.infer.compile_cache import enable_compilation_cache
+        from stm_jax.infer.segmenter import Segmenter
+        from stm_jax.release import load
+
+        enable_compilation_cache()
+        model = load(self.weights)
+        results = ResultsFolder(self.out, self._settings(model))
+        results.begin(self.overwrite)
+        if results.is_finished():
+            print(f"{self.out} is finished: nothing to do (--overwrite starts again)")
+            return
+        segmenter = Segmenter(
+            model,
+            memorize_every=self.memorize_every,
+            short_side=self.size,
+            dtype=jnp.dtype(self.dtype),
+        )
+        with _explain_out_of_memory():
+            count, seconds = _segment(frames, first_mask, segmenter, results)
+        results.finish({"frames": count, "seconds": round(seconds, 1), "versions": _versions()})
+        print(f"{count} frames in {seconds:.0f} s: {results.masks} and {results.overlay}")
+
+    def _check_options(self) -> None:
+        if self.memorize_every < 1:
+            raise InputError(f"--memorize-every is {self.memorize_every}: give 1 or more")
+        if self.size is not None and self.size < 16:
+            raise InputError(f"--size is {self.size}: give 16 pixels or more")
+
+    def _settings(self, model: "Model") -> dict[str, Any]:
+        """Returns everything that the masks depend on: a run goes on only if all is the same."""
+        return {
+            "video": str(self.video.resolve()),
+            "video bytes": self.video.stat().st_size if self.video.is_file() else None,
+            "mask": hashlib.sha256(self.mask.read_bytes()).hexdigest(),
+            "weights": self.weights,
+            "weights content": _hash_of(model),
+            "memorize-every": self.memorize_every,
+            "size": self.size,
+            "dtype": self.dtype,
+            "version": _versions()["stm_jax"],
+        }
+
+
+def _segment(
+    frames: Frames,
+    first_mask: UInt8[np.ndarray, "height width"],
+    segmenter: "Segmenter",
+    results: ResultsFolder,
+) -> tuple[int, float]:
+    """Segments what is not done yet; returns the number of frames and the seconds it all took."""
+    arrays, done, seconds = results.load_state()
+    if not all(results.mask(frames.name_of(index)).exists() for index in range(done)):
+        done, seconds = 0, 0.0
+    if done:
+        segmenter.restore(arrays)
+    del arrays
+    resumed = done
+    start = time.monotonic() - seconds
+    next_save = time.monotonic() + SECONDS_BETWEEN_SAVES
+
+    def save() -> None:
+        results.save_state(segmenter.state_arrays(), done, time.monotonic() - start)
+
+    with (
+        _stop_between_frames() as stop_asked,
+        FrameProgress(frames.count) as progress,
+        VideoWriter(
+            results.overlay, frames.height, frames.width, frames.rate or FOLDER_RATE
+        ) as video,
+    ):
+        if resumed:
+            progress.say(f"going on after {resumed} frames that are done; redrawing the overlay")
+        try:
+            for index, frame in enumerate(frames.read()):
+                name = frames.name_of(index)
+                if index < resumed:
+                    ids = read_mask(results.mask(name))
+                else:
+                    if index == resumed:
+                        progress.say(_compiling(frames, first_mask))
+                    ids = segmenter.step(frame) if index else segmenter.start(frame, first_mask)
+                    write_mask(results.mask(name), ids)
+                    done = index + 1
+                video.write(overlay(frame, ids))
+                progress.update(index + 1, segmented=index >= resumed)
+                if stop_asked():
+                    save()
+                    raise KeyboardInterrupt(
+                        f"{done} frames are done and kept in {results.path}; give the same"
+                        " command again to go on from there"
+                    )
+                now = time.monotonic()
+                if now >= next_save and index >= resumed:
+                    save()
+                    # A large memory takes long to save: spend at most a twentieth on it.
+                    pause = max(SECONDS_BETWEEN_SAVES, 20 * (time.monotonic() - now))
+                    next_save = time.monotonic() + pause
+        except InputError as error:
+            if done == 0:
+                raise
+            save()
+            raise InputError(f"{error}; the masks of {done} frames are kept") from error
+    return done, time.monotonic() - start
+
+
+def _compiling(frames: Frames, first_mask: UInt8[np.ndarray, "height width"]) -> str:
+    objects = len(np.unique(first_mask[first_mask > 0]))
+    return (
+        f"compiling for {frames.width}x{frames.height}, {objects} object{'s' * (objects > 1)} ..."
+        " (kept for the next run)"
+    )
+
+
+@contextlib.contextmanager
+def _stop_between_frames() -> Iterator[Callable[[], bool]]:
+    """Lets the first Ctrl-C (or SIGTERM) finish the frame; yields whether one has come.
+
+    In the middle of a step the segmenter's state is neither that of the frame before nor that of
+    this one, so it could not be saved.
+    """
+    asked = threading.Event()
+
+    def handle(number: int, _: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        # Not print: a signal may come while the progress bar is being printed.
+        os.write(2, b"\nstopping after this frame (Ctrl-C again to stop at once)\n")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set  # only the main thread gets signals
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _explain_out_of_memory() -> Iterator[None]:
+    import jax
+
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise InputError(
+            "the device has too little memory for this: give a smaller --size or a larger"
+            " --memorize-every, with --overwrite to start again"
+        ) from error
+
+
+def _check_inputs_are_safe(out: pathlib.Path, video: pathlib.Path, mask: pathlib.Path) -> None:
+    """Raises InputError if the results would be written over the inputs."""
+    written = {(out / "masks").resolve(), (out / "overlay.mp4").resolve()}
+    for given in (video, mask):
+        if not written.isdisjoint((given.resolve(), *given.resolve().parents)):
+            raise InputError(f"{given} lies where results would be written: give another --out")
+
+
+def _hash_of(model: "Model") -> str:
+    """Returns a hash of the configuration and every weight."""
+    import jax
+
+    content = hashlib.sha256(repr(model.config).encode())
+    for path, leaf in jax.tree_util.tree_leaves_with_path(model.variables):
+        content.update(jax.tree_util.keystr(path).encode())
+        content.update(np.ascontiguousarray(leaf).data)
+    return content.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in ("stm_jax", "jax", "flax", "numpy", "av"):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions

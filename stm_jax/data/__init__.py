@@ -1,0 +1,1 @@
+"""Frames and masks: reading and writing them, and training clips made of them."""

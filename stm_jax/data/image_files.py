@@ -1,0 +1,55 @@
+"""Reads picture files that a user gives: whole, upright, and never at any cost."""
+
+import pathlib
+import warnings
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+
+from stm_jax.errors import InputError
+
+# Pillow could also open formats that start other programs, such as PostScript.
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
+
+
+def open_image(path: pathlib.Path) -> Image.Image:
+    """Returns the picture, decoded to its end and turned upright by its EXIF orientation.
+
+    Raises:
+      InputError: there is no such file, it is no picture, it is cut off or damaged, or it has
+        more pixels than Pillow takes for safe (`PIL.Image.MAX_IMAGE_PIXELS`).
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not a picture: give a file")
+    if not path.exists():
+        raise InputError(f"{path}: no such file: check the name")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as image:
+                image.load()
+                return ImageOps.exif_transpose(image)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(
+            f"{path} has more than {Image.MAX_IMAGE_PIXELS} pixels: make it smaller"
+        ) from error
+    except Image.UnidentifiedImageError as error:
+        raise InputError(f"{path} is not a picture that can be read: give a PNG") from error
+    # On a damaged file Pillow raises whatever its decoder stumbles over: OSError, SyntaxError,
+    # ValueError, struct.error, zlib.error and more.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{path} cannot be read ({reason}): it is cut off or damaged, make or copy it again"
+        ) from error
+
+
+def read_rgb(path: pathlib.Path) -> UInt8[np.ndarray, "height width 3"]:
+    """Returns the picture as red, green and blue; raises InputError as `open_image` does."""
+    image = open_image(path)
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip at 255
+        grey = (np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    return np.array(image.convert("RGB"))

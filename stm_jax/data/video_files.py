@@ -1,0 +1,327 @@
+"""Frames of a video file or of a folder of pictures, one at a time; and writing a video.
+
+Nothing here holds more than a few frames, however long the video is.
+"""
+
+import contextlib
+import dataclasses
+import fractions
+import os
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import Self
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
+from jaxtyping import UInt8
+
+from stm_jax.data.image_files import read_rgb
+from stm_jax.errors import InputError
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+# FFmpeg also draws the letters of a text file as a film.
+TEXT_FORMATS = ("tty", "bin", "xbin", "adf", "idf")
+REENCODE = "copy it again, or repair it by `ffmpeg -i IN -c:v libx264 OUT.mp4`"
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoFile:
+    """The first decodable video stream of a file.
+
+    Attributes:
+      path: the file.
+      height, width: of a frame as shown, in pixels (after the rotation that the file asks for).
+      rate: frames a second, the mean where it varies; None if the file does not say.
+      count: how many frames the file says it has, for showing progress; None if it does not.
+      stream: index of the stream in the file.
+    """
+
+    path: pathlib.Path
+    height: int
+    width: int
+    rate: fractions.Fraction | None
+    count: int | None
+    stream: int
+
+    def name_of(self, index: int) -> str:
+        return f"{index:05d}"
+
+    def read(self, start: int = 0) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+        """Yields the frames from number `start` on, red, green and blue.
+
+        Frames before `start` are decoded and dropped, for seeking is not exact in every format.
+
+        Raises:
+          InputError: a frame is damaged or cut off, or of another size than the first.
+        """
+        for index, frame in enumerate(_decode(self.path, self.stream)):
+            if index >= start:
+                rgb = _upright(frame)
+                _check_size(rgb, self, f"frame {index} of {self.path}")
+                yield rgb
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFolder:
+    """The pictures of a folder, in natural order (frame2 before frame10).
+
+    Attributes:
+      path: the folder.
+      height, width: of the first picture, and so of all, in pixels, upright.
+      rate: None, for a folder does not say.
+      count: number of pictures.
+      files: the pictures in order.
+    """
+
+    path: pathlib.Path
+    height: int
+    width: int
+    rate: None
+    count: int
+    files: tuple[pathlib.Path, ...]
+
+    def name_of(self, index: int) -> str:
+        return self.files[index].stem
+
+    def read(self, start: int = 0) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+        """Yields the frames from number `start` on, red, green and blue.
+
+        Raises:
+          InputError: a picture cannot be read or has another size than the first.
+        """
+        for file in self.files[start:]:
+            rgb = read_rgb(file)
+            _check_size(rgb, self, str(file))
+            yield rgb
+
+
+Frames = VideoFile | ImageFolder
+
+
+def open_frames(path: pathlib.Path) -> Frames:
+    """Returns the frames of a video file or of a folder of pictures; reads only the first one.
+
+    Raises:
+      InputError: there is no such file, a folder has no pictures (or two of one name), a video
+        has no stream that can be decoded or is cut off, or the first frame cannot be read.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        return _open_folder(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such video or folder: check the name")
+    with _reading(path), av.open(os.path.realpath(path)) as container:
+        if container.format.name.endswith("_pipe") or container.format.name == "image2":
+            raise InputError(f"{path} is a single picture: give a video or a folder of pictures")
+        _check_whole(path, container)
+        for stream in _decodable(container):
+            first = next(_decode(path, stream.index), None)
+            if first is None:
+                continue
+            height, width = _upright(first).shape[:2]
+            rate = stream.average_rate or stream.guessed_rate or None
+            count = stream.frames or None
+            if count is None and rate and container.duration:
+                count = round(fractions.Fraction(container.duration, av.time_base) * rate)
+            return VideoFile(path, height, width, rate, count, stream.index)
+    raise InputError(f"{path} has no video that can be decoded: give a video or a folder of frames")
+
+
+class VideoWriter:
+    """Writes frames as H.264 (or MPEG-4, where FFmpeg has no x264) into an .mp4 file.
+
+    A context manager. The file is written to a temporary name beside it, in fragments, so that
+    it plays even if the program is killed, and renamed when the `with` block is left: also by
+    an interruption or a bad input, so that what was done can be seen, but not if writing fails.
+    Without a frame there is no file.
+
+    Args:
+      path: the file, its name ends in .mp4.
+      height, width: of the frames; odd ones are made even by repeating the last row or column.
+      rate: frames a second.
+
+    Raises:
+      OSError: the file cannot be written, for example because the disk is full.
+    """
+
+    def __init__(
+        self, path: pathlib.Path, height: int, width: int, rate: fractions.Fraction | int
+    ) -> None:
+        self.path = path
+        self._temporary = path.with_name(f".{path.name}.tmp")
+        self._count = 0
+        self._padding = ((0, height % 2), (0, width % 2), (0, 0))
+        # Through a Python file, for FFmpeg's own writing tells nobody of a full disk.
+        self._file = open(self._temporary, "wb")  # noqa: SIM115, __exit__ closes it
+        self._container = av.open(
+            self._file,
+            mode="w",
+            format="mp4",
+            options={"movflags": "frag_keyframe+empty_moov+default_base_moof"},
+        )
+        x264 = "libx264" in av.codecs_available
+        rate = fractions.Fraction(rate).limit_denominator(1001)
+        self._stream = self._container.add_stream(
+            "libx264" if x264 else "mpeg4", rate=rate if x264 else max(1, round(rate))
+        )
+        self._stream.height, self._stream.width = height + height % 2, width + width % 2
+        self._stream.pix_fmt = "yuv420p"
+        # Said in the file, for players guess it from the size and shift the colours.
+        self._stream.colorspace = Colorspace.ITU709
+        self._stream.color_primaries = ColorPrimaries.BT709
+        self._stream.color_trc = ColorTrc.BT709
+        self._stream.gop_size = max(1, round(2 * rate))
+        self._stream.options = {"preset": "veryfast", "crf": "20"} if x264 else {"q": "4"}
+
+    def write(self, frame: UInt8[np.ndarray, "height width 3"]) -> None:
+        """Appends one frame, red, green and blue."""
+        padded = np.pad(frame, self._padding, mode="edge")
+        rgb = av.VideoFrame.from_ndarray(padded, format="rgb24")
+        picture = rgb.reformat(format="yuv420p", dst_colorspace="ITU709")
+        self._container.mux(self._stream.encode(picture))
+        self._count += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        try:
+            if isinstance(error, OSError) or self._count == 0:
+                return
+            self._container.mux(self._stream.encode())
+            self._container.close()
+            self._file.close()
+            os.replace(self._temporary, self.path)
+        finally:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._temporary.unlink(missing_ok=True)
+
+
+def _open_folder(path: pathlib.Path) -> ImageFolder:
+    files = sorted(
+        (
+            file
+            for file in path.iterdir()
+            if file.suffix.lower() in PICTURES and not file.name.startswith(".") and file.is_file()
+        ),
+        key=_natural,
+    )
+    if not files:
+        raise InputError(
+            f"{path} has no frames in it: give a folder of pictures ({' '.join(PICTURES)})"
+        )
+    named: dict[str, pathlib.Path] = {}
+    for file in files:
+        if file.stem in named:
+            raise InputError(
+                f"{path} has two pictures of one name, {named[file.stem].name} and {file.name}:"
+                " keep frames and masks in folders of their own"
+            )
+        named[file.stem] = file
+    height, width = read_rgb(files[0]).shape[:2]
+    return ImageFolder(path, height, width, None, len(files), tuple(files))
+
+
+def _natural(file: pathlib.Path) -> list[tuple[int, str]]:
+    """Returns a key that sorts runs of digits by their value."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", file.name.lower())
+    return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts]
+
+
+@contextlib.contextmanager
+def _reading(path: pathlib.Path) -> Iterator[None]:
+    """Turns what FFmpeg says of a file into one line for the user."""
+    try:
+        yield
+    except FFmpegError as error:
+        raise InputError(
+            f"{path} is no video, or it is cut off ({error.strerror}): {REENCODE}"
+        ) from error
+
+
+def _decodable(container: av.container.InputContainer) -> Iterator[av.VideoStream]:
+    for stream in container.streams.video:
+        # The cover picture of a sound file is a video stream, too.
+        cover = Disposition.attached_pic in stream.disposition
+        text = container.format.name in TEXT_FORMATS
+        if stream.codec_context is not None and not cover and not text:
+            yield stream
+
+
+def _decode(path: pathlib.Path, stream_index: int) -> Iterator[av.VideoFrame]:
+    """Yields the frames of one stream, and raises InputError at the first damaged one."""
+    count = 0
+    try:
+        with av.open(os.path.realpath(path)) as container:
+            stream = container.streams[stream_index]
+            stream.thread_type = "AUTO"
+            for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    break
+                yield frame
+                count += 1
+            else:
+                return
+    except FFmpegError as error:
+        raise InputError(_damaged(path, count)) from error
+    raise InputError(_damaged(path, count))
+
+
+def _damaged(path: pathlib.Path, frame: int) -> str:
+    return f"{path} is cut off or damaged at frame {frame}, counted from 0: {REENCODE}"
+
+
+def _upright(frame: av.VideoFrame) -> UInt8[np.ndarray, "height width 3"]:
+    """Returns the frame as red, green and blue, turned as a player would turn it."""
+    rgb = frame.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))
+
+
+def _check_size(rgb: np.ndarray, frames: Frames, name: str) -> None:
+    if rgb.shape[:2] != (frames.height, frames.width):
+        raise InputError(
+            f"{name} is {rgb.shape[1]}x{rgb.shape[0]} but the first frame is"
+            f" {frames.width}x{frames.height} (width x height): frames must have one size"
+        )
+
+
+def _check_whole(path: pathlib.Path, container: av.container.InputContainer) -> None:
+    """Raises InputError if the file is shorter than it says it is."""
+    ends = [
+        entry.pos + entry.size for stream in _decodable(container) for entry in stream.index_entries
+    ]
+    if "matroska" in container.format.name:
+        ends.append(_matroska_end(path))
+    size = path.stat().st_size
+    if max(ends, default=0) > size:
+        raise InputError(
+            f"{path} is cut off, it has {size} of at least {max(ends)} bytes: {REENCODE}"
+        )
+
+
+def _matroska_end(path: pathlib.Path) -> int:
+    """Returns where a Matroska or WebM file says it ends, or 0 if it does not say.
+
+    It starts with an EBML header and goes on with one segment, each an identifier of 4 bytes, a
+    size of 1 to 8 bytes (RFC 8794, section 4: the leading zeros of the first byte give the
+    length, all ones mean unknown) and as many bytes.
+    """
+    with open(path, "rb") as file:
+        for _ in range(2):
+            file.seek(4, os.SEEK_CUR)
+            first = file.read(1)
+            length = 9 - first[0].bit_length() if first else 9
+            rest = file.read(length - 1)
+            size = int.from_bytes(first + rest) & ((1 << 7 * length) - 1)
+            if length > 8 or size == (1 << 7 * length) - 1:
+                return 0
+            start = file.tell()
+            file.seek(size, os.SEEK_CUR)
+    return start + size

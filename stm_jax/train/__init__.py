@@ -1,0 +1,1 @@
+"""Training: losses, step, checkpoints, loop."""

@@ -1,0 +1,1 @@
+"""Pictures of what a model does: masks over frames, sheets of frames."""

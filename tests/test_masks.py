@@ -1,0 +1,216 @@
+"""Masks: every kind is read as what it is, and what is no mask is refused in one line."""
+
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stm_jax.data.masks import check_first_mask, read_mask, write_mask
+from stm_jax.data.palette import davis_palette
+from stm_jax.errors import InputError
+
+IDS = np.array([[0, 0, 1, 1], [0, 2, 2, 1], [0, 0, 0, 0]], np.uint8)
+ONE = (IDS > 0).astype(np.uint8)
+
+
+def save(folder: pathlib.Path, pixels: np.ndarray, mode: str | None = None) -> pathlib.Path:
+    path = folder / "mask.png"
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(path)
+    return path
+
+
+def save_palette(folder: pathlib.Path, indices: np.ndarray, colours: list) -> pathlib.Path:
+    path = folder / "mask.png"
+    image = Image.fromarray(indices.astype(np.uint8))
+    image.putpalette(np.array(colours, np.uint8).tobytes())
+    image.save(path)
+    return path
+
+
+def refused(path: pathlib.Path) -> str:
+    with pytest.raises(InputError) as caught:
+        read_mask(path)
+    message = str(caught.value)
+    assert str(path) in message and "\n" not in message
+    return message
+
+
+def test_palette_is_that_of_davis():
+    palette = davis_palette()
+    assert palette.shape == (256, 3) and palette.dtype == np.uint8
+    # As in the palette of the DAVIS and VOC annotation files.
+    assert palette[:10].tolist() == [
+        [0, 0, 0],
+        [128, 0, 0],
+        [0, 128, 0],
+        [128, 128, 0],
+        [0, 0, 128],
+        [128, 0, 128],
+        [0, 128, 128],
+        [128, 128, 128],
+        [64, 0, 0],
+        [192, 0, 0],
+    ]
+    assert palette[22].tolist() == [0, 64, 128]
+    assert palette[255].tolist() == [224, 224, 192]
+    assert len(np.unique(palette, axis=0)) == 256
+
+
+def test_palette_picture_gives_its_indices(tmp_path):
+    path = save_palette(tmp_path, IDS, davis_palette().tolist())
+    np.testing.assert_array_equal(read_mask(path), IDS)
+    # Colours of another data set.
+    path = save_palette(tmp_path, IDS, [(0, 0, 0), (236, 95, 103), (249, 145, 87)])
+    np.testing.assert_array_equal(read_mask(path), IDS)
+    assert read_mask(path).dtype == np.uint8
+
+
+def test_davis_colours_in_another_order_give_their_ids(tmp_path):
+    # An editor that sorts colours: index 0 is object 2, index 1 the background, index 2 object 1.
+    order = np.array([1, 2, 0])
+    path = save_palette(tmp_path, order[IDS], [(0, 128, 0), (0, 0, 0), (128, 0, 0)])
+    np.testing.assert_array_equal(read_mask(path), IDS)
+
+
+def test_black_and_white_palette_gives_one_object_whatever_its_order(tmp_path):
+    path = save_palette(tmp_path, 1 - ONE, [(255, 255, 255), (0, 0, 0)])
+    np.testing.assert_array_equal(read_mask(path), ONE)
+
+
+def test_void_beside_other_ids_is_background(tmp_path):
+    ids = np.array([[0, 1, 255], [2, 255, 0]], np.uint8)
+    expected = [[0, 1, 0], [2, 0, 0]]
+    assert read_mask(save_palette(tmp_path, ids, davis_palette().tolist())).tolist() == expected
+    assert read_mask(save(tmp_path, ids)).tolist() == expected
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "1", "RGB", "RGBA"])
+def test_black_and_white_gives_one_object(tmp_path, mode):
+    np.testing.assert_array_equal(read_mask(save(tmp_path, ONE * 255, mode)), ONE)
+
+
+def test_white_everywhere_is_one_object(tmp_path):
+    path = save(tmp_path, np.full((2, 3), 255, np.uint8))
+    assert read_mask(path).tolist() == [[1, 1, 1], [1, 1, 1]]
+
+
+def test_black_and_one_colour_gives_one_object(tmp_path):
+    path = save(tmp_path, ONE[..., None] * np.array([255, 9, 0], np.uint8))
+    np.testing.assert_array_equal(read_mask(path), ONE)
+
+
+@pytest.mark.parametrize("mode", [None, "RGB"])
+def test_small_grey_values_are_ids(tmp_path, mode):
+    np.testing.assert_array_equal(read_mask(save(tmp_path, IDS, mode)), IDS)
+
+
+def test_sixteen_bits(tmp_path):
+    np.testing.assert_array_equal(read_mask(save(tmp_path, IDS.astype(np.uint16))), IDS)
+    np.testing.assert_array_equal(read_mask(save(tmp_path, ONE.astype(np.uint16) * 65535)), ONE)
+
+
+def test_davis_colours_in_rgb_give_their_ids(tmp_path):
+    np.testing.assert_array_equal(read_mask(save(tmp_path, davis_palette()[IDS])), IDS)
+
+
+def test_transparent_is_background(tmp_path):
+    white = np.full((*IDS.shape, 4), 255, np.uint8)
+    white[..., 3] = 255 * ONE
+    np.testing.assert_array_equal(read_mask(save(tmp_path, white)), ONE)
+
+
+def test_mask_is_turned_upright(tmp_path):
+    path = tmp_path / "mask.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise to view
+    Image.fromarray(np.array([[1, 2, 3]], np.uint8)).save(path, exif=exif)
+    assert read_mask(path).tolist() == [[1], [2], [3]]
+
+
+def test_missing_file(tmp_path):
+    assert "no such file" in refused(tmp_path / "nothing.png")
+
+
+def test_folder(tmp_path):
+    assert "is a folder" in refused(tmp_path)
+
+
+def test_not_a_picture(tmp_path):
+    path = tmp_path / "mask.png"
+    path.write_text("a mask, honestly")
+    assert "is not a picture" in refused(path)
+
+
+def test_truncated_file(tmp_path):
+    path = save(tmp_path, np.random.default_rng(0).integers(0, 2, (64, 64), np.uint8))
+    path.write_bytes(path.read_bytes()[:-100])
+    assert "cut off" in refused(path)
+
+
+def test_photograph(tmp_path):
+    photograph = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    assert "photograph" in refused(save(tmp_path, photograph))
+    assert "photograph" in refused(save(tmp_path, photograph[..., 0]))
+    assert "photograph" in refused(save(tmp_path, photograph, "P"))
+
+
+def test_dark_photograph(tmp_path):
+    dark = np.random.default_rng(0).integers(0, 30, (32, 48), np.uint8)
+    assert "photograph" in refused(save(tmp_path, dark))
+
+
+def test_smoothed_edges(tmp_path):
+    edge = np.array([[0, 0, 64, 128, 191, 255, 255]], np.uint8)
+    assert "smoothed edges" in refused(save(tmp_path, edge))
+    assert "smoothed edges" in refused(save(tmp_path, edge, "RGB"))
+
+
+def test_colours_that_are_no_ids(tmp_path):
+    path = save(tmp_path, np.array([[[0, 0, 0], [255, 0, 0], [0, 0, 255]]], np.uint8))
+    assert "DAVIS palette" in refused(path)
+
+
+def test_decompression_bomb(tmp_path, monkeypatch):
+    path = save(tmp_path, np.zeros((40, 50), np.uint8))
+    for limit in (1999, 900):  # Pillow warns above its limit and fails above twice its limit
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        assert f"more than {limit} pixels" in refused(path)
+
+
+def test_first_mask_must_show_an_object(tmp_path):
+    with pytest.raises(InputError, match="first.png is empty"):
+        check_first_mask(np.zeros((3, 4), np.uint8), (3, 4), pathlib.Path("first.png"))
+
+
+def test_first_mask_must_have_the_size_of_the_frames():
+    with pytest.raises(InputError, match="first.png is 4x3 but the frames are 8x6"):
+        check_first_mask(IDS, (6, 8), pathlib.Path("first.png"))
+    check_first_mask(IDS, (3, 4), pathlib.Path("first.png"))
+
+
+def test_write_gives_a_palette_picture(tmp_path):
+    path = tmp_path / "mask.png"
+    write_mask(path, IDS)
+    with Image.open(path) as image:
+        assert image.mode == "P"
+        np.testing.assert_array_equal(np.array(image), IDS)
+        np.testing.assert_array_equal(np.array(image.convert("RGB")), davis_palette()[IDS])
+    np.testing.assert_array_equal(read_mask(path), IDS)
+    assert [file.name for file in tmp_path.iterdir()] == ["mask.png"]
+
+
+def test_failed_write_leaves_the_old_mask(tmp_path, monkeypatch):
+    path = tmp_path / "mask.png"
+    write_mask(path, IDS)
+
+    def fail(self, content):
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "write_bytes", fail)
+    with pytest.raises(OSError, match="No space"):
+        write_mask(path, ONE)
+    np.testing.assert_array_equal(read_mask(path), IDS)
+    assert [file.name for file in tmp_path.iterdir()] == ["mask.png"]
