@@ -58,7 +58,7 @@ class ResultsFolder:
         for file in (self._finished, self._run):
             if file.exists():
                 return self._check_same(file)
-        if self.overlay.exists() or (self.masks.is_dir() and any(self.masks.iterdir())):
+        if self.overlay.exists() or any(self.masks.glob("*.png")):
             raise InputError(
                 f"{self.path} holds masks or an overlay that `stm-jax segment` did not begin:"
                 " give another --out, or --overwrite to replace them"

@@ -293,7 +293,10 @@ def _check_size(rgb: np.ndarray, frames: Frames, name: str) -> None:
 
 
 def _check_whole(path: pathlib.Path, container: av.container.InputContainer) -> None:
-    """Raises InputError if the file is shorter than it says it is."""
+    """Raises InputError if the file is shorter than it says it is.
+
+    A stream such as .ts says nothing: it is made to be cut anywhere.
+    """
     ends = [
         entry.pos + entry.size for stream in _decodable(container) for entry in stream.index_entries
     ]

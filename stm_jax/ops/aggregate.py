@@ -1,10 +1,13 @@
 """Soft aggregation: one label map from the separate answers of several objects."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 CLAMP = 1e-7
+LARGEST = math.log((1 - CLAMP) / CLAMP)
 
 
 def aggregate(
@@ -14,8 +17,9 @@ def aggregate(
 
     As in the original implementation (RGMP, Oh et al., CVPR 2018, soft aggregation): the
     background's probability is the product of (1 - p), everything is clamped to
-    [1e-7, 1 - 1e-7] and turned into log(p / (1 - p)). Always in float32: 1 - 1e-7 is 1 in
-    bfloat16.
+    [1e-7, 1 - 1e-7] and turned into log(p / (1 - p)). Here all of it is computed from log-odds
+    and logarithms, which is the same thing without its rounding: 1 - 1e-7 has one bit left in
+    float32, and is 1 in bfloat16.
 
     Args:
         log_odds: Each object against its own background; p is its sigmoid.
@@ -27,15 +31,13 @@ def aggregate(
     """
     log_odds = log_odds.astype(jnp.float32)
     exists = present[..., None, None]
-    probability = jnp.where(exists, jax.nn.sigmoid(log_odds), 0.0)
-    # sigmoid(-x) rather than 1 - sigmoid(x), which rounds to 0 from x = 17 on.
-    absence = jnp.where(exists, jax.nn.sigmoid(-log_odds), 1.0)
-    background = jnp.prod(absence, axis=-3, keepdims=True)
-    joined = jnp.concatenate([background, probability], axis=-3)  # (.., 1 + o, h, w)
-    joined = jnp.clip(joined, CLAMP, 1.0 - CLAMP)
-    logits = jnp.log(joined / (1.0 - joined))
-    exists = jnp.concatenate([jnp.ones_like(exists[..., :1, :, :]), exists], axis=-3)
-    return jnp.where(exists, logits, jnp.finfo(jnp.float32).min)
+    # log(1 - p) = -softplus(log-odds); the product becomes a sum.
+    log_absence = jnp.where(exists, -jax.nn.softplus(log_odds), 0.0)
+    log_background = log_absence.sum(axis=-3, keepdims=True)
+    log_background = jnp.clip(log_background, math.log(CLAMP), math.log1p(-CLAMP))
+    background = log_background - jnp.log(-jnp.expm1(log_background))
+    objects = jnp.where(exists, jnp.clip(log_odds, -LARGEST, LARGEST), jnp.finfo(jnp.float32).min)
+    return jnp.concatenate([background, objects], axis=-3)  # (.., 1 + o, h, w)
 
 
 def others(masks: Float[Array, "*b o h w"]) -> Float[Array, "*b o h w"]:

@@ -54,3 +54,57 @@ def read_dense(
     values = memory_values.reshape(-1, memory_values.shape[-1])
     read = weights @ values  # (h*w, slots*mh*mw) @ (slots*mh*mw, value)
     return read.reshape(*query_key.shape[:2], -1)
+
+
+def read_slots(
+    query_key: Float[Array, "h w key"],
+    memory_keys: Float[Array, "slots mh mw key"],
+    memory_values: Float[Array, "slots mh mw value"],
+    filled: Bool[Array, " slots"],
+) -> Float[Array, "h w value"]:
+    """Reads as `read_dense` does, slot after slot, up to the last filled one.
+
+    The softmax is carried along (Milakov and Gimelshein, 2018), so that temporary memory does
+    not grow with the slots, and time grows with the filled ones only. For inference: the number
+    of turns depends on the data, so there is no gradient.
+
+    Args and result: as of `read_dense`; with no slot filled the result is 0.
+    """
+    query = query_key.reshape(-1, query_key.shape[-1])
+    scale = 1 / jnp.sqrt(jnp.float32(query.shape[-1]))
+    count = jnp.max(jnp.where(filled, jnp.arange(1, filled.shape[0] + 1), 0))
+
+    def add_slot(slot, carry):
+        largest, total, summed = carry
+        keys = jax.lax.dynamic_index_in_dim(memory_keys, slot, keepdims=False)
+        values = jax.lax.dynamic_index_in_dim(memory_values, slot, keepdims=False)
+        scores = scale * jnp.einsum(
+            "qc,mc->qm",
+            query,
+            keys.reshape(-1, query.shape[-1]),
+            preferred_element_type=jnp.float32,
+        )
+        new_largest = jnp.maximum(largest, scores.max(axis=1))
+        weights = jnp.exp(scores - new_largest[:, None])
+        shrink = jnp.exp(largest - new_largest)
+        added = jnp.matmul(
+            weights.astype(values.dtype),
+            values.reshape(-1, values.shape[-1]),
+            preferred_element_type=jnp.float32,
+        )
+        new = (
+            new_largest,
+            total * shrink + weights.sum(axis=1),
+            summed * shrink[:, None] + added,
+        )
+        return jax.tree.map(lambda a, b: jnp.where(filled[slot], a, b), new, carry)
+
+    positions = query.shape[0]
+    start = (
+        jnp.full((positions,), jnp.finfo(jnp.float32).min),
+        jnp.zeros((positions,)),
+        jnp.zeros((positions, memory_values.shape[-1])),
+    )
+    _, total, summed = jax.lax.fori_loop(0, count, add_slot, start)
+    read = summed / jnp.where(total > 0, total, 1.0)[:, None]
+    return read.astype(memory_values.dtype).reshape(*query_key.shape[:2], -1)

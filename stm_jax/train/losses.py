@@ -89,5 +89,7 @@ def clip_loss(
     known = jnp.concatenate([jnp.ones_like(present[:, :1]), present], axis=1)  # id -> is it known
     labels = masks[:, 1:].astype(jnp.int32)
     labels = jnp.where(jax.vmap(lambda k, i: k[i])(known, labels), labels, 0)
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels, axis=2)
+    # One-hot rather than integer labels: the gradient is then no scatter.
+    targets = jax.nn.one_hot(labels, objects + 1, axis=2)
+    losses = optax.softmax_cross_entropy(logits, targets, axis=2)
     return losses.mean(), logits.argmax(axis=2)

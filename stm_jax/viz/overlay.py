@@ -65,14 +65,14 @@ def contact_sheet(
     rows = -(-len(frames) // columns)
     cell_height, cell_width = height + CAPTION_HEIGHT + GAP, width + GAP
     sheet = Image.new("RGB", (columns * cell_width - GAP, rows * cell_height - GAP), "white")
-    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(12)
     for index, (frame, ids, caption) in enumerate(zip(frames, ids_list, captions, strict=True)):
         left, top = index % columns * cell_width, index // columns * cell_height
         picture = frame if ids is None else overlay(frame, ids)
         sheet.paste(Image.fromarray(picture), (left, top))
-        draw.text(
-            (left + 2, top + height + 2), caption, fill="black", font=ImageFont.load_default(12)
-        )
+        line = Image.new("RGB", (width, CAPTION_HEIGHT), "white")  # cuts long captions off
+        ImageDraw.Draw(line).text((2, 2), caption, fill="black", font=font)
+        sheet.paste(line, (left, top + height))
     return sheet
 
 

@@ -1,0 +1,365 @@
+"""Following objects through a video: frame by frame, or a whole clip at once."""
+
+import functools
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stm_jax.errors import InputError
+from stm_jax.infer import step as steps
+from stm_jax.infer.step import Recipe, State
+from stm_jax.memory.bank import (
+    CAPACITIES,
+    OBJECT_COUNTS,
+    MemoryBank,
+    room_for_objects,
+    round_up,
+)
+from stm_jax.memory.rules import EveryNth
+from stm_jax.nn.model import Model
+from stm_jax.nn.stm import Variables
+
+DEFAULT_CAPACITY = 64
+"""Slots of a stream's memory: with every fifth frame kept, 315 frames until one gives way."""
+
+CLIP_LENGTHS = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512)
+LOG = logging.getLogger("stm_jax")
+
+_begin = jax.jit(steps.begin, static_argnames=("recipe", "slots"))
+_overwrite = jax.jit(steps.overwrite, donate_argnames="state")
+
+
+@functools.partial(jax.jit, static_argnames=("recipe", "soft"), donate_argnames="state")
+def _step(
+    recipe: Recipe,
+    soft: bool,
+    variables: Variables,
+    state: State,
+    frame: jax.Array,
+    object_ids: jax.Array,
+) -> tuple[State, jax.Array]:
+    state, probabilities = steps.advance(recipe, variables, state, frame)
+    return state, probabilities if soft else steps.labels(probabilities, object_ids)
+
+
+@functools.partial(jax.jit, static_argnames=("recipe", "soft"), donate_argnames="state")
+def _segment_clip(
+    recipe: Recipe,
+    soft: bool,
+    variables: Variables,
+    state: State,
+    frames: jax.Array,
+    count: jax.Array,
+    object_ids: jax.Array,
+) -> tuple[State, jax.Array]:
+    """Segments the first `count` of the frames; what stands behind them is padding."""
+
+    def segment(state: State, frame: jax.Array) -> tuple[State, jax.Array]:
+        state, probabilities = steps.advance(recipe, variables, state, frame)
+        return state, probabilities if soft else steps.labels(probabilities, object_ids)
+
+    result = jax.eval_shape(segment, state, frames[0])[1]
+
+    def skip(state: State, frame: jax.Array) -> tuple[State, jax.Array]:
+        return state, jnp.zeros(result.shape, result.dtype)
+
+    def segment_or_skip(state: State, item: tuple) -> tuple[State, jax.Array]:
+        index, frame = item
+        return jax.lax.cond(index < count, segment, skip, state, frame)
+
+    return jax.lax.scan(segment_or_skip, state, (jnp.arange(frames.shape[0]), frames))
+
+
+class Segmenter:
+    """Follows the objects of a first mask through a video.
+
+    Ids are kept as given: a mask with 1, 4 and 9 gives answers with 1, 4 and 9. One program is
+    compiled for each frame size, number of objects (rounded up) and capacity (rounded up).
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        memorize_every: int = 5,
+        *,
+        short_side: int | None = None,
+        dtype: jax.typing.DTypeLike = jnp.float32,
+        capacity: int = DEFAULT_CAPACITY,
+    ) -> None:
+        """Args:
+        model: The network with its weights.
+        memorize_every: Every how many frames a frame stays in memory; frame 0 and the
+            previous frame are always there.
+        short_side: Segment at this short side in pixels; answers keep the frames' size.
+        dtype: float32 or bfloat16, of convolutions and memory.
+        capacity: The most frames that a stream's memory holds; beyond, the oldest but the
+            first gives way. A clip given whole gets what it needs.
+        """
+        if short_side is not None and short_side < 16:
+            raise InputError(f"the short side must be at least 16 pixels, not {short_side}")
+        if capacity < 2:
+            raise InputError(f"the capacity must be at least 2 frames, not {capacity}")
+        if memorize_every < 1:
+            raise InputError(f"memorize_every must be at least 1, not {memorize_every}")
+        rule = EveryNth(memorize_every)
+        self._recipe = Recipe(model.config, rule, jnp.dtype(dtype), short_side)
+        self._variables = model.variables
+        self._capacity = capacity
+        self._state: State | None = None
+        self._object_ids: tuple[int, ...] = ()
+        self._frame: np.ndarray | None = None
+        self._ids: np.ndarray | None = None
+        self._told_full = False
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """The ids of the objects, in the order of the soft masks."""
+        return self._object_ids
+
+    def segment(
+        self, frames: np.ndarray, first_mask: np.ndarray, *, soft: bool = False
+    ) -> np.ndarray:
+        """Segments a whole clip in one program.
+
+        Args:
+            frames: (T, H, W, 3) uint8 RGB.
+            first_mask: (H, W) uint8: object ids in the first frame, 0 is background.
+            soft: Whether probabilities are returned.
+
+        Returns:
+            (T, H, W) uint8 ids, or (T, 1 + objects, H, W) float32 probabilities of background
+            and the objects by ascending id. Frame 0 is the given mask.
+
+        Raises:
+            InputError: Shapes or dtypes do not fit, or the mask is empty.
+        """
+        frames = np.asarray(frames)
+        if frames.ndim != 4 or len(frames) == 0:
+            raise InputError(f"frames must be (T, H, W, 3) with T >= 1, not {frames.shape}")
+        slots = round_up(self._recipe.rule.slots_for(len(frames)), CAPACITIES)
+        first = self._start(frames[0], first_mask, slots, soft)
+        if len(frames) == 1:
+            return first[None]
+        padded = round_up(len(frames) - 1, CLIP_LENGTHS)
+        later = np.zeros((padded, *frames.shape[1:]), np.uint8)
+        later[: len(frames) - 1] = frames[1:]
+        self._state, results = _segment_clip(
+            self._recipe,
+            soft,
+            self._variables,
+            self._state,
+            later,
+            jnp.int32(len(frames) - 1),
+            self._padded_ids(),
+        )
+        results = np.asarray(results[: len(frames) - 1])
+        if soft:
+            results = results[:, : 1 + len(self._object_ids)]
+        self._frame = frames[-1]
+        self._ids = None if soft else results[-1]
+        return np.concatenate([first[None], results])
+
+    def start(
+        self,
+        frame: np.ndarray,
+        mask: np.ndarray,
+        *,
+        length: int | None = None,
+        soft: bool = False,
+    ) -> np.ndarray:
+        """Begins a stream with its first frame and mask; forgets any stream before.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB.
+            mask: (H, W) uint8 object ids, 0 is background.
+            length: Frames of the whole video, if known: a short one needs less memory.
+            soft: Whether the first frame's probabilities are returned rather than ids.
+
+        Returns:
+            The given mask, or (1 + objects, H, W) float32.
+
+        Raises:
+            InputError: Shapes or dtypes do not fit, or the mask is empty.
+        """
+        slots = self._capacity
+        if length is not None:
+            slots = min(slots, round_up(self._recipe.rule.slots_for(length), CAPACITIES))
+        return self._start(frame, mask, slots, soft)
+
+    def step(self, frame: np.ndarray, *, soft: bool = False) -> np.ndarray:
+        """Segments the next frame of the stream.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB, of the first frame's size.
+            soft: Whether probabilities are returned rather than ids.
+
+        Returns:
+            (H, W) uint8 ids, or (1 + objects, H, W) float32.
+
+        Raises:
+            InputError: There is no stream, or the frame does not fit.
+        """
+        state = self._running()
+        frame = _checked_frame(frame)
+        if self._frame is not None and frame.shape != self._frame.shape:
+            raise InputError(
+                f"a frame of {_size(frame)} in a video of {_size(self._frame)}; "
+                "start a new stream, or resize it"
+            )
+        self._tell_when_full(state)
+        self._state, result = _step(
+            self._recipe, soft, self._variables, state, frame, self._padded_ids()
+        )
+        self._frame = frame
+        result = np.asarray(result)
+        self._ids = None if soft else result
+        return result[: 1 + len(self._object_ids)] if soft else result
+
+    def add_objects(self, frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Gives masks in the middle of a stream: objects that appear later, or corrections.
+
+        Args:
+            frame: (H, W, 3) uint8. Either the frame that was given last, whose answer is then
+                corrected, or the next one, which is segmented first.
+            mask: (H, W) uint8. Where it is not 0 it overwrites the estimate; an id that was
+                not there before is one more object from this frame on.
+
+        Returns:
+            (H, W) uint8 ids of this frame.
+
+        Raises:
+            InputError: There is no stream, or shapes or dtypes do not fit.
+        """
+        self._running()
+        frame = _checked_frame(frame)
+        mask = _checked_mask(mask, frame)
+        if self._ids is None or not np.array_equal(frame, self._frame):
+            self.step(frame)
+        new = sorted(set(np.unique(mask).tolist()) - {0} - set(self._object_ids))
+        self._object_ids += tuple(new)
+        state = self._running()
+        objects = round_up(len(self._object_ids), OBJECT_COUNTS)
+        more = objects - state.present.shape[0]
+        if more > 0:
+            state = state.replace(
+                bank=room_for_objects(state.bank, objects),
+                masks=jnp.pad(state.masks, [(0, more), (0, 0), (0, 0)]),
+            )
+        planes, present = _planes(mask, self._object_ids, objects)
+        self._state = _overwrite(state, planes, present)
+        assert self._ids is not None
+        self._ids = np.where(mask > 0, mask, self._ids)
+        return self._ids
+
+    def state_arrays(self) -> dict[str, np.ndarray]:
+        """Returns all that the stream depends on, for saving; see `restore`.
+
+        Raises:
+            InputError: There is no stream.
+        """
+        state = self._running()
+        leaves = {f"bank_{name}": leaf for name, leaf in vars(state.bank).items()}
+        leaves |= {name: leaf for name, leaf in vars(state).items() if name != "bank"}
+        arrays = {name: np.asarray(leaf.astype(_portable(leaf))) for name, leaf in leaves.items()}
+        arrays["object_ids"] = np.array(self._object_ids, np.uint8)
+        arrays["last_frame"] = np.asarray(self._frame)
+        return arrays
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Goes on exactly where `state_arrays` was called, with the same model and options.
+
+        Raises:
+            InputError: Something is missing: the arrays are of another version.
+        """
+        names = ("keys", "values", "filled", "frame_numbers")
+        try:
+            bank = {name: jnp.array(arrays[f"bank_{name}"]) for name in names}
+            for name in ("keys", "values"):
+                bank[name] = bank[name].astype(self._recipe.dtype)
+            rest = ("frame", "masks", "present", "frame_number")
+            self._state = State(
+                bank=MemoryBank(**bank), **{name: jnp.array(arrays[name]) for name in rest}
+            )
+            self._object_ids = tuple(int(i) for i in arrays["object_ids"])
+            self._frame = np.asarray(arrays["last_frame"])
+        except KeyError as error:
+            raise InputError(f"the saved state has no {error}; start the video anew")
+        self._ids = None
+
+    def _start(
+        self, frame: np.ndarray, mask: np.ndarray, slots: int, soft: bool
+    ) -> np.ndarray:
+        frame = _checked_frame(frame)
+        mask = _checked_mask(mask, frame)
+        object_ids = tuple(i for i in np.unique(mask).tolist() if i > 0)
+        if not object_ids:
+            raise InputError("the first mask is empty: it must show at least one object")
+        self._object_ids = object_ids
+        objects = round_up(len(object_ids), OBJECT_COUNTS)
+        planes, present = _planes(mask, object_ids, objects)
+        self._state = _begin(self._recipe, slots, frame, planes, present)
+        self._frame, self._ids, self._told_full = frame, mask, False
+        if not soft:
+            return mask
+        return np.concatenate([(mask == 0)[None], planes[: len(object_ids)]]).astype(np.float32)
+
+    def _running(self) -> State:
+        if self._state is None:
+            raise InputError("no stream has begun; call start(frame, mask) first")
+        return self._state
+
+    def _padded_ids(self) -> np.ndarray:
+        """Ids by channel: 0 for the background, then the objects', then padding."""
+        ids = np.zeros(1 + self._running().present.shape[0], np.uint8)
+        ids[1 : 1 + len(self._object_ids)] = self._object_ids
+        return ids
+
+    def _tell_when_full(self, state: State) -> None:
+        if self._told_full:
+            return
+        number = int(state.frame_number)
+        staying = state.bank.frame_numbers.shape[0] - 1
+        if self._recipe.rule.kept(number + 1) > staying:
+            self._told_full = True
+            LOG.warning(
+                "the memory is full at frame %d: from here on the oldest of its %d frames but the "
+                "first gives way (a larger capacity, or a larger memorize_every, keeps more)",
+                number,
+                staying,
+            )
+
+
+def _planes(
+    mask: np.ndarray, object_ids: tuple[int, ...], objects: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns one plane an object, (objects, H, W) float32, and which of them are real."""
+    planes = np.zeros((objects, *mask.shape), np.float32)
+    planes[: len(object_ids)] = mask == np.array(object_ids, mask.dtype)[:, None, None]
+    return planes, np.arange(objects) < len(object_ids)
+
+
+def _checked_frame(frame: np.ndarray) -> np.ndarray:
+    frame = np.asarray(frame)
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        raise InputError(f"a frame must be (H, W, 3) uint8, not {frame.shape} {frame.dtype}")
+    return frame
+
+
+def _checked_mask(mask: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    mask = np.asarray(mask)
+    if mask.ndim != 2 or mask.dtype != np.uint8:
+        raise InputError(f"a mask must be (H, W) uint8 ids, not {mask.shape} {mask.dtype}")
+    if mask.shape != frame.shape[:2]:
+        raise InputError(f"a mask of {_size(mask)} for frames of {_size(frame)}; resize one")
+    return mask
+
+
+def _size(image: np.ndarray) -> str:
+    return f"{image.shape[1]}x{image.shape[0]}"
+
+
+def _portable(leaf: jax.Array) -> jnp.dtype:
+    """NumPy's file format has no bfloat16; float32 holds each of its values."""
+    return jnp.dtype(jnp.float32) if leaf.dtype == jnp.bfloat16 else leaf.dtype
