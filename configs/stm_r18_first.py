@@ -1,24 +1,24 @@
-"""`stm-r18` from an ImageNet trunk: photographs, then videos. The bundled weights.
+"""`stm-r18` from an ImageNet trunk: photographs, then videos. Made the bundled weights.
 
-    stm-jax train --config configs/stm_r18_first.py --data DIR --run RUN
+    stm-jax train --config configs/stm_r18_first.py --data DIR --run-folder runs/first
 
-DIR holds `photographs/` (images/, masks/), `videos/` (the DAVIS 2016 layout) and
-`resnet18.safetensors`.
+DIR holds `data/duts-tr-subset` (images/, masks/), `data/davis2016-train` (the DAVIS 2016 layout,
+480p) and `weights/resnet18_imagenet_trunk.safetensors` (torchvision names).
 """
 
-import pathlib
+from pathlib import Path
 
 from stm_jax.config import STM_R18, DataConfig, StageConfig, TrainConfig
 
 HELD_BACK = ("bear", "car-turn", "dance-jump", "horsejump-low", "motorbike", "swing")
 
 
-def get_config(data: pathlib.Path) -> TrainConfig:
-    """Returns the recipe for data in this folder."""
-    photographs = DataConfig(photographs=data / "photographs", size=192)
+def get_config() -> TrainConfig:
+    """Returns the recipe; its paths are relative to DIR."""
+    photographs = DataConfig(photographs=Path("data/duts-tr-subset"), size=192)
     videos = DataConfig(
-        photographs=data / "photographs",
-        videos=data / "videos",
+        photographs=Path("data/duts-tr-subset"),
+        videos=Path("data/davis2016-train"),
         held_back=HELD_BACK,
         video_share=0.7,
         size=224,
@@ -27,7 +27,7 @@ def get_config(data: pathlib.Path) -> TrainConfig:
     )
     return TrainConfig(
         model=STM_R18,
-        trunk=data / "resnet18.safetensors",
+        trunk=Path("weights/resnet18_imagenet_trunk.safetensors"),
         stages=(
             StageConfig(photographs, steps=1200, learning_rate=3e-4, final_learning_rate=1e-4),
             StageConfig(videos, steps=1500, learning_rate=2e-4, final_learning_rate=2e-6),

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 
 import tyro
 
+from stm_jax.commands.demo import Demo
 from stm_jax.commands.segment import Segment
+from stm_jax.commands.train import Train
 from stm_jax.errors import InputError
 
 # Each a dataclass whose fields are the options, with a method run().
-COMMANDS = {"segment": Segment}
+COMMANDS = {"demo": Demo, "segment": Segment, "train": Train}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

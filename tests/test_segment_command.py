@@ -1,6 +1,5 @@
 """`stm-jax segment` from end to end, with a tiny network: results, bad inputs, going on."""
 
-import errno
 import hashlib
 import json
 import os
@@ -231,7 +230,7 @@ def test_interrupted_inside_a_frame(inputs, whole, tmp_path, capsys, monkeypatch
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
         if save_every_frame:
-            patch.setattr(command, "SECONDS_BETWEEN_SAVES", -1000)
+            patch.setattr(command, "_pause_after", lambda seconds: 0)
         raise_at(patch, 5, interrupt)
         assert run(inputs, out) == 130
     assert "same command again" in error_line(capsys)
@@ -247,7 +246,7 @@ def test_killed_run_goes_on(inputs, whole, tmp_path):
 import os, signal, sys
 import stm_jax.commands.segment as command
 from stm_jax.cli import main
-command.SECONDS_BETWEEN_SAVES = 0
+command._pause_after = lambda seconds: 0
 write = command.write_mask
 def write_and_die(path, ids):
     write(path, ids)
@@ -299,34 +298,30 @@ def test_state_is_no_pickle(inputs, tmp_path, monkeypatch):
     assert masks_of(out) == masks_of(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("what", ["mask", "overlay", "state"])
-def test_full_disk(inputs, whole, tmp_path, capsys, monkeypatch, what):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
+@pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+@pytest.mark.parametrize(
+    ("file", "done"),
+    [("masks/.00004.png.tmp", 4), (".overlay.mp4.tmp", COUNT), (".resume/.state.npz.tmp", 1)],
+)
+def test_full_disk(inputs, whole, tmp_path, capsys, monkeypatch, file, done):
+    """One of the files is on a device that is full, and the disk has room at the second run."""
     out = tmp_path / "out"
+    (out / file).parent.mkdir(parents=True)
+    (out / file).symlink_to("/dev/full")
     with monkeypatch.context() as patch:
-        patch.setattr(command, "SECONDS_BETWEEN_SAVES", -1000)
-        calls = []
-
-        def full_at_five(real):
-            def write(*given):
-                calls.append(None)
-                return full() if len(calls) == 5 else real(*given)
-
-            return write
-
-        owner, name = {
-            "mask": (command, "write_mask"),
-            "overlay": (command.VideoWriter, "write"),
-            "state": (command.ResultsFolder, "save_state"),
-        }[what]
-        patch.setattr(owner, name, full_at_five(getattr(owner, name)))
+        patch.setattr(command, "_pause_after", lambda seconds: 0)
         assert run(inputs, out) == 2
-    assert "the disk is full" in error_line(capsys)
-    assert masks_of(out).items() <= masks_of(whole).items() and len(masks_of(out)) >= 4
+    line = error_line(capsys)
+    assert line.startswith("error: the disk is full") and "same command again" in line
+    assert len(masks_of(out)) == done and masks_of(out).items() <= masks_of(whole).items()
     assert run(inputs, out) == 0
     assert masks_of(out) == masks_of(whole)
+    assert len(list(open_frames(out / "overlay.mp4").read())) == COUNT
+
+
+def test_saving_takes_a_small_share_of_the_time():
+    assert command._pause_after(0.1) == 20
+    assert command._pause_after(3) == 60
 
 
 def test_damaged_frame_keeps_what_is_done_before_it(inputs_copy, tmp_path, capsys):

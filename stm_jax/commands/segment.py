@@ -17,6 +17,7 @@ import numpy as np
 import tyro
 from jaxtyping import UInt8
 
+import stm_jax
 from stm_jax.commands.progress import FrameProgress
 from stm_jax.commands.results import ResultsFolder
 from stm_jax.data.masks import check_first_mask, read_mask, write_mask
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from stm_jax.nn.model import Model
 
 FOLDER_RATE = 24  # frames a second of the overlay of a folder of frames; DAVIS has 24
-SECONDS_BETWEEN_SAVES = 20.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Segment:
             "memorize-every": self.memorize_every,
             "size": self.size,
             "dtype": self.dtype,
-            "version": _versions()["stm_jax"],
+            "version": stm_jax.__version__,
         }
 
 
@@ -131,7 +131,7 @@ def _segment(
     del arrays
     resumed = done
     start = time.monotonic() - seconds
-    next_save = time.monotonic() + SECONDS_BETWEEN_SAVES
+    next_save = time.monotonic() + _pause_after(0)
 
     def save() -> None:
         results.save_state(segmenter.state_arrays(), done, time.monotonic() - start)
@@ -153,7 +153,10 @@ def _segment(
                 else:
                     if index == resumed:
                         progress.say(_compiling(frames, first_mask))
-                    ids = segmenter.step(frame) if index else segmenter.start(frame, first_mask)
+                    if index == 0:
+                        ids = segmenter.start(frame, first_mask, length=frames.count)
+                    else:
+                        ids = segmenter.step(frame)
                     write_mask(results.mask(name), ids)
                     done = index + 1
                 video.write(overlay(frame, ids))
@@ -167,15 +170,18 @@ def _segment(
                 now = time.monotonic()
                 if now >= next_save and index >= resumed:
                     save()
-                    # A large memory takes long to save: spend at most a twentieth on it.
-                    pause = max(SECONDS_BETWEEN_SAVES, 20 * (time.monotonic() - now))
-                    next_save = time.monotonic() + pause
+                    next_save = time.monotonic() + _pause_after(time.monotonic() - now)
         except InputError as error:
             if done == 0:
                 raise
             save()
             raise InputError(f"{error}; the masks of {done} frames are kept") from error
     return done, time.monotonic() - start
+
+
+def _pause_after(save_seconds: float) -> float:
+    """Returns how long to work until the next save: a large memory takes long to save."""
+    return max(20.0, 20 * save_seconds)
 
 
 def _compiling(frames: Frames, first_mask: UInt8[np.ndarray, "height width"]) -> str:
@@ -248,10 +254,5 @@ def _hash_of(model: "Model") -> str:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in ("stm_jax", "jax", "flax", "numpy", "av"):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return versions
+    packages = {name: importlib.metadata.version(name) for name in ("jax", "flax", "numpy", "av")}
+    return {"stm_jax": stm_jax.__version__, "python": platform.python_version()} | packages

@@ -288,9 +288,7 @@ class Segmenter:
             raise InputError(f"the saved state has no {error}; start the video anew")
         self._ids = None
 
-    def _start(
-        self, frame: np.ndarray, mask: np.ndarray, slots: int, soft: bool
-    ) -> np.ndarray:
+    def _start(self, frame: np.ndarray, mask: np.ndarray, slots: int, soft: bool) -> np.ndarray:
         frame = _checked_frame(frame)
         mask = _checked_mask(mask, frame)
         object_ids = tuple(i for i in np.unique(mask).tolist() if i > 0)

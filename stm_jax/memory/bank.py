@@ -90,9 +90,7 @@ def room_for_objects(bank: MemoryBank, objects: int) -> MemoryBank:
     def grown(array: Array) -> Array:
         return jnp.pad(array, [(0, more)] + [(0, 0)] * (array.ndim - 1))
 
-    return bank.replace(
-        keys=grown(bank.keys), values=grown(bank.values), filled=grown(bank.filled)
-    )
+    return bank.replace(keys=grown(bank.keys), values=grown(bank.values), filled=grown(bank.filled))
 
 
 def round_up(count: int, sizes: tuple[int, ...]) -> int:

@@ -41,6 +41,4 @@ def pad_frames(frames: Shaped[Array, "*b h w c"], padding: Padding) -> Shaped[Ar
 def crop(planes: Shaped[Array, "*b h2 w2"], padding: Padding) -> Shaped[Array, "*b h w"]:
     """Takes the padding off the last two axes."""
     height, width = planes.shape[-2:]
-    return planes[
-        ..., padding.top : height - padding.bottom, padding.left : width - padding.right
-    ]
+    return planes[..., padding.top : height - padding.bottom, padding.left : width - padding.right]

@@ -44,9 +44,7 @@ def restore(manager: ocp.CheckpointManager, state: Any) -> tuple[int, Any, dict]
     if step is None:
         return None
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
-    args = ocp.args.Composite(
-        state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore()
-    )
+    args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore())
     restored = manager.restore(step, args=args)
     return step, restored["state"], restored["data"]
 

@@ -70,9 +70,7 @@ def train(config: TrainConfig, run: pathlib.Path) -> Model:
                     since, metrics_since = time.perf_counter(), []
                 if done % config.checkpoint_every == 0 or done == end:
                     checkpoint.save(manager, done, state, _encoded(clips.get_state()))
-    return Model(
-        config.model, {"params": state["params"], "batch_stats": state["batch_stats"]}
-    )
+    return Model(config.model, {"params": state["params"], "batch_stats": state["batch_stats"]})
 
 
 def _initial_model(config: TrainConfig) -> Model:
@@ -109,5 +107,3 @@ def _encoded(position: dict | bytes) -> dict:
 
 def _decoded(position: dict) -> dict | bytes:
     return position["bytes"].encode() if "bytes" in position else position
-
-

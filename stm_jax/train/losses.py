@@ -83,9 +83,7 @@ def clip_loss(
     ids = jnp.arange(1, objects + 1, dtype=masks.dtype)
     first_masks = (masks[:, :1] == ids[:, None, None]).astype(jnp.float32)  # (b, o, h, w)
     present = first_masks.any(axis=(2, 3))
-    logits = clip_logits(
-        network, variables, frames.astype(jnp.float32) / 255, first_masks, present
-    )
+    logits = clip_logits(network, variables, frames.astype(jnp.float32) / 255, first_masks, present)
     known = jnp.concatenate([jnp.ones_like(present[:, :1]), present], axis=1)  # id -> is it known
     labels = masks[:, 1:].astype(jnp.int32)
     labels = jnp.where(jax.vmap(lambda k, i: k[i])(known, labels), labels, 0)

@@ -1,0 +1,202 @@
+"""Measures speed and memory of inference, and of the same network in PyTorch beside it.
+
+    python tools/benchmark.py --config stm-r50 --sizes 240p 480p --objects 1 5 --memory-frames 5
+
+Contestants take turns, round after round, so that a busy machine slows all alike. Printed is
+the median over the rounds with [least, most]; a ratio is taken within each round.
+
+`memorize` turns one frame and the masks of all objects into keys and values. `segment` turns
+one frame and the given memory frames into probabilities. `step` is `Segmenter.step`: from the
+bytes of one frame to its ids, with both of the above and the writing of the memory in between.
+
+GFLOP counts a multiplication and an addition as two, in this project's own program as it is
+written, by XLA's cost analysis before optimisation. GFLOP/s are of that count for both, so they
+are speeds of the same useful work. PyTorch runs tests/reference/stm_torch.py eagerly, in
+channels-last layout and with the skips computed once a frame: all faster than without. Weights
+are random. MiB is what a call takes beyond what is held before it (weights and memory frames).
+"""
+
+import collections
+import ctypes
+import dataclasses
+import gc
+import itertools
+import logging
+import math
+import os
+import pathlib
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+# Both frameworks share an accelerator's memory. This must come before JAX.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+import jax
+import numpy as np
+import tyro
+from benchmark_calls import (
+    Calls,
+    Case,
+    count_gflop,
+    load_twin,
+    our_calls,
+    our_step,
+    torch,
+    torch_calls,
+)
+
+from stm_jax import Model
+from stm_jax.config import PRESETS
+from stm_jax.nn.model import random_model
+
+SHORTEST_SAMPLE = 0.3  # seconds; quicker calls are repeated until a sample takes this long
+COMPILED: collections.Counter = collections.Counter()  # programs and seconds so far
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What is measured, and how often."""
+
+    config: Literal["stm-r50", "stm-r18", "tiny"] = "stm-r50"
+    sizes: tuple[str, ...] = ("240p", "480p")
+    """Heights; widths are in DAVIS's ratio of 854 to 480."""
+    objects: tuple[int, ...] = (1, 5)
+    memory_frames: tuple[int, ...] = (5,)
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    rounds: int = 7
+    sections: tuple[Literal["network", "objects"], ...] = ("network", "objects")
+
+
+def compare_network(options: Options, model: Model) -> None:
+    """Times memorize, segment and step, ours and PyTorch's."""
+    twin = load_twin(model, options.dtype)
+    for size, count, frames in itertools.product(
+        options.sizes, options.objects, options.memory_frames
+    ):
+        case = Case(model.config, size, count, frames, options.dtype)
+        print(f"\n{case}", flush=True)
+        contestants = {"ours": our_calls(case, model)}
+        if twin is not None:
+            contestants["torch"] = torch_calls(case, twin)
+        for name, gflop in count_gflop(case, model).items():
+            calls = {who: calls[name] for who, calls in contestants.items()}
+            first = compilations(calls)
+            memory = {who: peak_memory(call, who) for who, call in calls.items()}
+            before = COMPILED.copy()
+            seconds = interleave(calls, options.rounds)
+            print(
+                f"  {name}: {gflop:.1f} GFLOP; {first['programs']} programs compiled in "
+                f"{first['seconds']:.1f} s, {(COMPILED - before)['programs']} while measured"
+            )
+            for who, times in seconds.items():
+                print(
+                    f"    {who:5} {spread(1e3 * times, '.1f')} ms, {spread(1 / times, '.2f')} "
+                    f"frames/s, {spread(gflop / times, '.0f')} GFLOP/s, {memory[who]}"
+                )
+            if twin is not None:
+                ratio = spread(seconds["torch"] / seconds["ours"], ".2f")
+                print(f"    time(torch) / time(ours): {ratio}", flush=True)
+        if twin is not None:
+            ours, theirs = (contestants[who]["segment"]() for who in ("ours", "torch"))
+            difference = np.abs(np.asarray(ours) - theirs.float().cpu().numpy()).max()
+            print(f"  the probabilities of the two differ by at most {difference:.1e}")
+
+
+def compare_objects(options: Options, model: Model) -> None:
+    """Times a step with five objects against a step with one, at 480p."""
+    frames = options.memory_frames[0]
+    cases = [Case(model.config, "480p", count, frames, options.dtype) for count in (1, 5)]
+    calls = {str(case): our_step(case, model) for case in cases}
+    compilations(calls)
+    seconds = interleave(calls, options.rounds)
+    print()
+    for case, times in seconds.items():
+        print(f"{case}: step {spread(1e3 * times, '.1f')} ms")
+    one, five = seconds.values()
+    print(f"time(5) / time(1): {spread(five / one, '.2f')} (wanted of stm-r50: at most 3.4)")
+
+
+# A section is a function of the options and the model that prints what it measures.
+SECTIONS = {"network": compare_network, "objects": compare_objects}
+
+
+def compilations(calls: Calls) -> collections.Counter:
+    """Makes every call once, and returns what JAX compiled for that."""
+    before = COMPILED.copy()
+    for call in calls.values():
+        call()
+    return COMPILED - before
+
+
+def interleave(calls: Calls, rounds: int) -> dict[str, np.ndarray]:
+    """Returns seconds a call for every round. The calls take turns, and have run before."""
+    repeats = {who: math.ceil(SHORTEST_SAMPLE / timed(call, 1)) for who, call in calls.items()}
+    seconds = {who: np.zeros(rounds) for who in calls}
+    for turn in range(rounds):
+        for who, call in calls.items():
+            seconds[who][turn] = timed(call, repeats[who])
+    return seconds
+
+
+def timed(call: Callable[[], Any], repeats: int) -> float:
+    begun = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - begun) / repeats
+
+
+def peak_memory(call: Callable[[], Any], who: str) -> str:
+    """Returns what a call takes beyond what is held before it, where the system tells."""
+    if jax.default_backend() == "cpu":
+        try:
+            gc.collect()
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+            pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+            held = resident_peak()
+            call()
+            return f"{resident_peak() - held:.0f} MiB"
+        except OSError:  # not Linux
+            return "memory unknown"
+    if who == "torch":
+        torch.cuda.reset_peak_memory_stats()
+        held = torch.cuda.memory_allocated()
+        call()
+        return f"{(torch.cuda.max_memory_allocated() - held) / 2**20:.0f} MiB"
+    peak = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+    # JAX cannot begin its peak anew.
+    return "memory unknown" if peak is None else f"{peak / 2**20:.0f} MiB in all, so far"
+
+
+def resident_peak() -> float:
+    """Returns the most MiB of memory that this process has had."""
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 2**10
+
+
+def spread(numbers: np.ndarray, form: str) -> str:
+    """Returns "median [least, most]"."""
+    middle, least, most = np.median(numbers), numbers.min(), numbers.max()
+    return f"{middle:{form}} [{least:{form}}, {most:{form}}]"
+
+
+def count_compilation(event: str, seconds: float, **_: Any) -> None:
+    if event == "/jax/core/compile/backend_compile_duration":
+        COMPILED.update(programs=1, seconds=seconds)
+
+
+def main(options: Options) -> None:
+    logging.getLogger("stm_jax").setLevel(logging.ERROR)  # the memory is full: on purpose
+    jax.monitoring.register_event_duration_secs_listener(count_compilation)
+    threads = f", torch {torch.__version__} of {torch.get_num_threads()} threads" if torch else ""
+    print(
+        f"{options.config} {options.dtype} on {jax.devices()[0].device_kind}, {os.cpu_count()} "
+        f"CPU cores, jax {jax.__version__}{threads}; {options.rounds} rounds"
+    )
+    model = random_model(next(config for config in PRESETS if config.name == options.config))
+    for section in options.sections:
+        SECTIONS[section](options, model)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))

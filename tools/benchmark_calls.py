@@ -1,0 +1,215 @@
+"""What tools/benchmark.py times: the pieces of inference, ours and PyTorch's, ready to call."""
+
+import dataclasses
+import functools
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stm_jax import Model, Segmenter, convert
+from stm_jax.config import ModelConfig
+from stm_jax.memory.bank import OBJECT_COUNTS, round_up
+from stm_jax.nn.stm import STM
+from stm_jax.ops.aggregate import aggregate, others
+from stm_jax.ops.memory_read import read_dense, read_slots
+from stm_jax.ops.padding import crop, pad, pad_frames, padding_to_stride
+
+try:
+    import torch
+except ImportError:
+    torch = None
+
+PROJECT = pathlib.Path(__file__).resolve().parent.parent
+
+Calls = dict[str, Callable[[], Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One network on one size, with the random pixels, masks and memory that it is given.
+
+    Attributes:
+        config: The network's.
+        height: As in 480p; the width is in DAVIS's ratio of 854 to 480.
+        objects: How many.
+        memory_frames: How many are read.
+        dtype: Of convolutions and memory.
+    """
+
+    config: ModelConfig
+    height: str
+    objects: int
+    memory_frames: int
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.height}, objects {self.objects}, memory frames {self.memory_frames}"
+
+    @functools.cached_property
+    def frame(self) -> np.ndarray:
+        """(H, W, 3) uint8."""
+        rows = int(self.height.removesuffix("p"))
+        shape = (rows, round(rows * 854 / 480), 3)
+        return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+    @functools.cached_property
+    def mask(self) -> np.ndarray:
+        """(H, W) uint8 ids in vertical stripes, the first one background."""
+        rows, columns, _ = self.frame.shape
+        stripes = np.arange(columns) * (self.objects + 1) // columns
+        return np.tile(stripes.astype(np.uint8), (rows, 1))
+
+    @functools.cached_property
+    def masks(self) -> np.ndarray:
+        """(objects, H, W) float32."""
+        ids = np.arange(1, self.objects + 1)[:, None, None]
+        return (self.mask == ids).astype(np.float32)
+
+    @functools.cached_property
+    def memory(self) -> tuple[np.ndarray, np.ndarray]:
+        """Keys and values, (objects, memory_frames, h16, w16, channels) float32."""
+        rows, columns = (-(-side // 16) for side in self.mask.shape)
+        shape = (self.objects, self.memory_frames, rows, columns)
+        rng = np.random.default_rng(1)
+        keys = rng.normal(size=(*shape, self.config.key_channels))
+        values = rng.normal(size=(*shape, self.config.value_channels))
+        return keys.astype(np.float32), values.astype(np.float32)
+
+
+@functools.partial(jax.jit, static_argnames="network")
+def memorize(network: STM, variables: dict, frame: jax.Array, masks: jax.Array) -> Any:
+    """As `stm_jax.infer.step.advance` does it, before the memory is written."""
+    padding = padding_to_stride(*frame.shape[:2])
+    frames = pad_frames(frame, padding)[None]
+    planes = pad(masks, padding)[None]
+    return network.apply(variables, frames, planes, others(planes), method="memorize")
+
+
+@functools.partial(jax.jit, static_argnames=("network", "dense"))
+def segment(
+    network: STM, dense: bool, variables: dict, frame: jax.Array, keys: jax.Array, values: jax.Array
+) -> jax.Array:
+    """As `stm_jax.infer.step.advance` does it; a dense read is there to be counted."""
+    padding = padding_to_stride(*frame.shape[:2])
+    query = network.apply(variables, pad_frames(frame, padding)[None], method="query")
+    skips = network.apply(variables, query, method="skips")
+    filled = jnp.ones(keys.shape[:2], bool)
+    if dense:
+        read = jax.vmap(functools.partial(read_dense, query.key[0]))(keys, values, filled)
+    else:
+        read = jax.lax.map(lambda slots: read_slots(query.key[0], *slots), (keys, values, filled))
+    query_value = jnp.broadcast_to(query.value, read.shape).astype(read.dtype)
+    read = jnp.concatenate([read, query_value], axis=-1)
+    log_odds = network.apply(variables, read[None], skips, method="decode")[0]
+    present = jnp.ones(len(keys), bool)
+    return jax.nn.softmax(aggregate(crop(log_odds, padding), present), axis=0)
+
+
+def our_step(case: Case, model: Model) -> Callable[[], np.ndarray]:
+    """Returns a step of a stream that always reads as many memory frames as the case asks."""
+    segmenter = Segmenter(model, 1, dtype=case.dtype, capacity=case.memory_frames + 1)
+    segmenter.start(case.frame, case.mask)
+    arrays = segmenter.state_arrays()
+    # Slot 0 is the previous frame's, and empty where every frame stays.
+    unused = [(0, round_up(case.objects, OBJECT_COUNTS) - case.objects), (1, 0)]
+    for name, memory in zip(("keys", "values"), case.memory, strict=True):
+        arrays[f"bank_{name}"] = np.pad(memory, unused + [(0, 0)] * 3)
+    full = np.ones((case.objects, case.memory_frames), bool)
+    arrays["bank_filled"] = np.pad(full, unused)
+    arrays["bank_frame_numbers"] = np.arange(-1, case.memory_frames, dtype=np.int32)
+    arrays["frame_number"] = np.int32(case.memory_frames)
+    segmenter.restore(arrays)
+    return lambda: segmenter.step(case.frame)
+
+
+def our_calls(case: Case, model: Model) -> Calls:
+    """Returns memorize, segment and step of this project."""
+    network = STM(case.config, jnp.dtype(case.dtype))
+    variables = model.variables
+    frame, masks = jnp.asarray(case.frame, jnp.float32) / 255, jnp.asarray(case.masks)
+    memory = [jnp.asarray(array, case.dtype) for array in case.memory]
+    wait = jax.block_until_ready
+    return {
+        "memorize": lambda: wait(memorize(network, variables, frame, masks)),
+        "segment": lambda: wait(segment(network, False, variables, frame, *memory)),
+        "step": our_step(case, model),
+    }
+
+
+def count_gflop(case: Case, model: Model) -> dict[str, float]:
+    """Returns the work of memorize, segment and step by XLA's count of our program."""
+    network = STM(case.config, jnp.dtype(case.dtype))
+    shape = jax.ShapeDtypeStruct
+    frame, masks = shape(case.frame.shape, jnp.float32), shape(case.masks.shape, jnp.float32)
+    memory = [shape(array.shape, case.dtype) for array in case.memory]
+    programs = {
+        "memorize": memorize.lower(network, model.variables, frame, masks),
+        # XLA counts the body of a loop once, so the read must not loop here.
+        "segment": segment.lower(network, True, model.variables, frame, *memory),
+    }
+    gflop = {name: program.cost_analysis()["flops"] / 1e9 for name, program in programs.items()}
+    return gflop | {"step": sum(gflop.values())}
+
+
+def load_twin(model: Model, dtype: str) -> Any:
+    """Returns the network in PyTorch with the same weights, or None, having said why."""
+    if torch is None:
+        print("without PyTorch beside it: torch is not installed")
+        return None
+    on_cpu = jax.default_backend() == "cpu"
+    if not on_cpu and not torch.cuda.is_available():
+        print("without PyTorch beside it: the installed torch cannot use the accelerator")
+        return None
+    sys.path.insert(0, str(PROJECT))
+    from tests.reference import stm_torch
+
+    # As JAX does by default: float32 is multiplied as TF32, and convolutions are picked by trying.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
+    config = model.config
+    twin = stm_torch.STM(config.bottleneck, config.blocks, config.width, config.decoder_width)
+    weights = convert.to_pytorch(model)
+    twin.load_state_dict({name: torch.as_tensor(array) for name, array in weights.items()})
+    device = "cpu" if on_cpu else "cuda"
+    return twin.to(device, getattr(torch, dtype), memory_format=torch.channels_last)
+
+
+def torch_calls(case: Case, twin: Any) -> Calls:
+    """Returns memorize, segment and step of PyTorch."""
+    assert torch is not None
+    weight = twin.Decoder.pred2.weight  # says device and dtype
+
+    def to_image(pixels: np.ndarray) -> Any:
+        return torch.as_tensor(pixels).to(weight).permute(2, 0, 1) / 255
+
+    def wait(result: Any) -> Any:
+        if weight.is_cuda:
+            torch.cuda.synchronize()
+        return result
+
+    frame, masks = to_image(case.frame), torch.as_tensor(case.masks).to(weight)
+    # (objects, frames, h, w, channels) -> (objects, channels, frames, h, w)
+    memory = [torch.as_tensor(a.transpose(0, 4, 1, 2, 3).copy()).to(weight) for a in case.memory]
+    kept = [part[:, :, 1:].contiguous() for part in memory]
+    last = (frame, masks)
+
+    def step() -> np.ndarray:
+        nonlocal last
+        written = zip(kept, twin.memorize(*last), strict=True)
+        frame = to_image(case.frame)
+        stacked = [torch.cat([old, new.unsqueeze(2)], dim=2) for old, new in written]
+        probabilities = twin.segment(frame, *stacked).softmax(dim=0)
+        last = (frame, probabilities[1:].to(weight))
+        return probabilities.argmax(dim=0).to(torch.uint8).cpu().numpy()
+
+    without_gradients = torch.inference_mode()
+    return {
+        "memorize": without_gradients(lambda: wait(twin.memorize(frame, masks))),
+        "segment": without_gradients(lambda: wait(twin.segment(frame, *memory).softmax(dim=0))),
+        "step": without_gradients(step),
+    }
