@@ -9,13 +9,14 @@ from collections.abc import Sequence
 
 import tyro
 
+from stm_jax.commands.convert import Convert
 from stm_jax.commands.demo import Demo
 from stm_jax.commands.segment import Segment
 from stm_jax.commands.train import Train
 from stm_jax.errors import InputError
 
 # Each a dataclass whose fields are the options, with a method run().
-COMMANDS = {"demo": Demo, "segment": Segment, "train": Train}
+COMMANDS = {"convert": Convert, "demo": Demo, "segment": Segment, "train": Train}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

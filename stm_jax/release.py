@@ -9,11 +9,13 @@ import flax.traverse_util
 import jax.numpy as jnp
 import numpy as np
 import safetensors
-from safetensors.numpy import save_file
+import safetensors.numpy
 
 from stm_jax.config import ModelConfig
+from stm_jax.convert.entries import check_entries
 from stm_jax.convert.pytorch import variable_shapes
 from stm_jax.errors import InputError
+from stm_jax.files import write_whole
 from stm_jax.nn.model import Model
 
 FORMAT = "stm_jax.config"  # the metadata's key
@@ -56,46 +58,59 @@ def save(
         path: The file; it is replaced only once the new one is whole.
         dtype: What floating-point variables are stored as: float32 or float16.
         about: A line on where the weights come from.
+
+    Raises:
+        OSError: The file cannot be written; what was at `path` before is untouched.
     """
-    path = pathlib.Path(path)
+
+    def stored(name: str, array: jnp.ndarray) -> np.ndarray:
+        # A variance below float16's smallest number would come back as 0.
+        exact = name.endswith("/var") or not jnp.issubdtype(array.dtype, jnp.floating)
+        # Not ascontiguousarray, which makes a vector of a single number.
+        return np.asarray(array, array.dtype if exact else dtype, order="C")
+
     flat = flax.traverse_util.flatten_dict(model.variables, sep="/")
-    arrays = {
-        name: np.asarray(a, dtype if jnp.issubdtype(a.dtype, jnp.floating) else a.dtype)
-        for name, a in flat.items()
-    }
-    # A variance below float16's smallest number would come back as 0.
-    arrays |= {name: np.asarray(flat[name]) for name in arrays if name.endswith("/var")}
     metadata = {FORMAT: json.dumps(dataclasses.asdict(model.config)), "about": about}
-    temporary = path.with_name(path.name + ".tmp")
-    save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, temporary, metadata)
-    temporary.replace(path)
+    arrays = {name: stored(name, array) for name, array in flat.items()}
+    write_whole(pathlib.Path(path), safetensors.numpy.save(arrays, metadata))
+
+
+def read_safetensors(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Returns the arrays of a safetensors file by name, and its metadata.
+
+    bfloat16, which NumPy lacks, becomes float32.
+
+    Raises:
+        InputError: It cannot be read, or is no safetensors file.
+    """
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            names, metadata = file.keys(), file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in names}
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"{path} is no whole safetensors file ({error}); get it again") from error
+    bfloat16 = {name for name, array in arrays.items() if array.dtype == jnp.bfloat16}
+    return arrays | {name: arrays[name].astype(np.float32) for name in bfloat16}, metadata
 
 
 def _load_file(path: pathlib.Path) -> Model:
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
-    except (OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"{path} is no safetensors file ({error}); convert or save it again")
+    arrays, metadata = read_safetensors(path)
     if FORMAT not in metadata:
         raise InputError(
-            f"{path} has no configuration of stm_jax in its metadata; use stm-jax convert"
+            f"{path} has no configuration of stm_jax in its metadata; if it has PyTorch's names: "
+            f"stm-jax convert {path} OUT.safetensors"
         )
-    fields = json.loads(metadata[FORMAT])
-    config = ModelConfig(**{**fields, "blocks": tuple(fields["blocks"])})
-    shapes = variable_shapes(config)
-    problems = [f"missing {name}" for name in shapes.keys() - arrays.keys()]
-    problems += [f"unexpected {name}" for name in arrays.keys() - shapes.keys()]
-    problems += [
-        f"{name} has shape {arrays[name].shape}, expected {shape.shape}"
-        for name, shape in shapes.items()
-        if name in arrays and arrays[name].shape != shape.shape
-    ]
-    if problems:
+    try:
+        fields = json.loads(metadata[FORMAT])
+        config = ModelConfig(**{**fields, "blocks": tuple(fields["blocks"])})
+        shapes = variable_shapes(config)
+    except (ValueError, TypeError, KeyError, ZeroDivisionError) as error:
         raise InputError(
-            f"the weights in {path} do not fit, {len(problems)} entries: "
-            + "; ".join(sorted(problems))
-        )
-    flat = {name: jnp.asarray(arrays[name], shape.dtype) for name, shape in shapes.items()}
+            f"{path} has a configuration that this version of stm_jax does not know "
+            f"({error}); upgrade stm_jax, or convert the weights again"
+        ) from error
+    expected = {name: shape.shape for name, shape in shapes.items()}
+    check_entries(arrays, expected, str(path), "convert the weights again")
+    # Copied, for a donating step deletes them.
+    flat = {name: jnp.array(arrays[name], shape.dtype) for name, shape in shapes.items()}
     return Model(config, flax.traverse_util.unflatten_dict(flat, sep="/"))

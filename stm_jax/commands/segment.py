@@ -92,7 +92,14 @@ class Segment:
         )
         with _explain_out_of_memory():
             count, seconds = _segment(frames, first_mask, segmenter, results)
-        results.finish({"frames": count, "seconds": round(seconds, 1), "versions": _versions()})
+        results.finish(
+            {
+                "weights given": self.weights,
+                "frames": count,
+                "seconds": round(seconds, 1),
+                "versions": _versions(),
+            }
+        )
         print(f"{count} frames in {seconds:.0f} s: {results.masks} and {results.overlay}")
 
     def _check_options(self) -> None:
@@ -107,8 +114,7 @@ class Segment:
             "video": str(self.video.resolve()),
             "video bytes": self.video.stat().st_size if self.video.is_file() else None,
             "mask": hashlib.sha256(self.mask.read_bytes()).hexdigest(),
-            "weights": self.weights,
-            "weights content": _hash_of(model),
+            "weights": _hash_of(model),
             "memorize-every": self.memorize_every,
             "size": self.size,
             "dtype": self.dtype,

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from stm_jax.config import PRESETS, ModelConfig
-from stm_jax.convert.table import STM_TABLE, Row, translate
+from stm_jax.convert.entries import check_entries
+from stm_jax.convert.table import STM_TABLE, Row, pytorch_entry
 from stm_jax.errors import InputError
 from stm_jax.nn.model import Model
 from stm_jax.nn.stm import Variables, initialize
@@ -26,18 +27,25 @@ def from_pytorch(state_dict: Mapping[str, np.ndarray]) -> Model:
         The model; its preset is found from the shapes.
 
     Raises:
-        InputError: Entries are missing, unexpected or misshapen: all are named at once.
+        InputError: Entries are missing, unexpected or misshapen: one error tells of all.
     """
     arrays = {name.removeprefix("module."): np.asarray(a) for name, a in state_dict.items()}
     config = config_of(arrays)
-    return Model(config, assemble(arrays, STM_TABLE, variable_shapes(config)))
+    variables = assemble(
+        arrays,
+        STM_TABLE,
+        variable_shapes(config),
+        what="the state dict",
+        remedy="give the whole state dict of an STM with the original implementation's names",
+    )
+    return Model(config, variables)
 
 
 def to_pytorch(model: Model) -> dict[str, np.ndarray]:
     """Returns the model as a PyTorch state dict: arrays by name, in PyTorch's layout."""
     state_dict = {}
     for path, array in flax.traverse_util.flatten_dict(model.variables, sep="/").items():
-        name, transform = translate(path, STM_TABLE, forward=False) or _no_row(path)
+        name, transform = pytorch_entry(path, STM_TABLE)
         state_dict[name] = np.array(transform.to_pytorch(np.asarray(array)), order="C")
     return state_dict
 
@@ -54,16 +62,17 @@ def config_of(arrays: Mapping[str, np.ndarray]) -> ModelConfig:
     Raises:
         InputError: It lacks the entries that tell.
     """
-    telling = ("Encoder_Q.conv1.weight", "Decoder.convFM.weight")
-    absent = [name for name in telling if name not in arrays]
-    if absent:
-        raise InputError(
-            f"this is no state dict of STM: it has no {' and no '.join(absent)}; "
-            "give one with the names of the original implementation"
-        )
-    found = [re.match(r"Encoder_Q\.res([234])\.(\d+)\.", name) for name in arrays]
+    telling = {"Encoder_Q.conv1.weight": "Wx3x7x7", "Decoder.convFM.weight": "DxVx3x3"}
+    for name, shape in telling.items():
+        if name not in arrays or arrays[name].ndim != 4 or arrays[name].shape[0] < 2:
+            raise InputError(
+                f"this is no state dict of an STM: it has no {name} of shape {shape}; "
+                "give one with the original implementation's names"
+            )
+    # Two digits, so that no name can ask for a billion blocks.
+    found = [re.match(r"Encoder_Q\.res([234])\.(\d{1,2})\.", name) for name in arrays]
     counts = [
-        1 + max((int(m[2]) for m in found if m and m[1] == stage), default=-1) for stage in "234"
+        1 + max((int(m[2]) for m in found if m and m[1] == stage), default=0) for stage in "234"
     ]
     config = ModelConfig(
         name="custom",
@@ -92,6 +101,9 @@ def assemble(
     arrays: Mapping[str, np.ndarray],
     rows: list[Row],
     shapes: Mapping[str, jax.ShapeDtypeStruct],
+    *,
+    what: str,
+    remedy: str,
     optional: str = "$^",
 ) -> Variables:
     """Builds nested variables from PyTorch arrays by the rows of a table.
@@ -100,40 +112,28 @@ def assemble(
         arrays: PyTorch arrays by name.
         rows: The table.
         shapes: What must come out, by path.
+        what: What the arrays are, for the error.
+        remedy: What to do if they do not fit, for the error.
         optional: Paths that this pattern matches may be missing and are left out.
 
     Raises:
-        InputError: Entries are missing, unexpected or misshapen: all are named at once.
+        InputError: Entries are missing, unexpected or misshapen: one error tells of all.
     """
-    variables, problems = {}, []
-    for name, array in arrays.items():
-        path, transform = translate(name, rows, forward=True) or (None, None)
-        if path is None or transform is None or path not in shapes:
-            problems.append(f"unexpected {name}")
-            continue
-        expected = _pytorch_shape(path, rows, shapes)
-        if array.shape != expected:
-            problems.append(f"{name} has shape {array.shape}, expected {expected}")
-            continue
-        variables[path] = jnp.asarray(transform.to_ours(array), shapes[path].dtype)
-    for path in shapes.keys() - variables.keys():
-        name, _ = translate(path, rows, forward=False) or _no_row(path)
-        if name not in arrays and not re.search(optional, path):
-            problems.append(f"missing {name}")
-    if problems:
-        raise InputError(
-            f"the weights do not fit, {len(problems)} entries: " + "; ".join(sorted(problems))
-        )
+    entries = {path: pytorch_entry(path, rows) for path in shapes}
+    entries = {
+        path: (name, transform)
+        for path, (name, transform) in entries.items()
+        if name in arrays or not re.search(optional, path)
+    }
+    expected = {
+        # A broadcast scalar has any shape without taking memory.
+        name: transform.to_pytorch(np.broadcast_to(np.float32(0), shapes[path].shape)).shape
+        for path, (name, transform) in entries.items()
+    }
+    check_entries(arrays, expected, what, remedy)
+    variables = {
+        # Copied: the caller may change its arrays, and a donating step deletes ours.
+        path: jnp.array(transform.to_ours(arrays[name]), shapes[path].dtype)
+        for path, (name, transform) in entries.items()
+    }
     return flax.traverse_util.unflatten_dict(variables, sep="/")
-
-
-def _pytorch_shape(
-    path: str, rows: list[Row], shapes: Mapping[str, jax.ShapeDtypeStruct]
-) -> tuple[int, ...]:
-    _, transform = translate(path, rows, forward=False) or _no_row(path)
-    # A broadcast scalar has any shape without taking memory.
-    return transform.to_pytorch(np.broadcast_to(np.float32(0), shapes[path].shape)).shape
-
-
-def _no_row(path: str) -> tuple[str, None]:
-    raise InputError(f"no PyTorch name for the variable {path}: the model is not a plain STM")

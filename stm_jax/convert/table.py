@@ -1,7 +1,7 @@
 """One table that says where every PyTorch tensor lives in our variables.
 
 A row holds a PyTorch name, the path of ours, and how the array changes on the way. `{block}` and
-`{index}` stand for numbers and are carried over. The same rows are read in both directions.
+`{index}` stand for numbers and are carried over. The same rows serve both directions.
 """
 
 import re
@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
+
+from stm_jax.errors import InputError
 
 
 class Transform(NamedTuple):
@@ -112,12 +114,15 @@ def trunk_table(encoder: str) -> list[Row]:
     ]
 
 
-def translate(name: str, rows: list[Row], *, forward: bool) -> tuple[str, Transform] | None:
-    """Returns the other side's name of an entry and its transform, or None if no row fits."""
+def pytorch_entry(path: str, rows: list[Row]) -> tuple[str, Transform]:
+    """Returns the PyTorch name of one of our variables, and how its array changes.
+
+    Raises:
+        InputError: No row has the path: the variable is not of a plain STM.
+    """
     for row in rows:
-        source, target = (row.pytorch, row.ours) if forward else (row.ours, row.pytorch)
-        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d+)", re.escape(source))
-        found = re.fullmatch(pattern, name)
+        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d+)", re.escape(row.ours))
+        found = re.fullmatch(pattern, path)
         if found:
-            return target.format(**found.groupdict()), row.transform
-    return None
+            return row.pytorch.format(**found.groupdict()), row.transform
+    raise InputError(f"no PyTorch name for the variable {path}: the model is not a plain STM")

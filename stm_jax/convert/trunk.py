@@ -24,7 +24,7 @@ def with_trunk(model: Model, trunk: dict[str, np.ndarray]) -> Model:
         trunk: Arrays by torchvision name (conv1, bn1, layer1 to layer3), OIHW.
 
     Raises:
-        InputError: Entries are missing, unexpected or misshapen: all are named at once.
+        InputError: Entries are missing, unexpected or misshapen: one error tells of all.
     """
     trunk = {name: np.asarray(array, np.float32) for name, array in trunk.items()}
     flat = flax.traverse_util.flatten_dict(model.variables, sep="/")
@@ -36,7 +36,14 @@ def with_trunk(model: Model, trunk: dict[str, np.ndarray]) -> Model:
             if f"/{encoder}/" in path
             and not any(part in path for part in ("conv_mask", "conv_others", "normalize"))
         }
-        assembled = assemble(trunk, trunk_table(encoder), wanted, optional="/count$")
+        assembled = assemble(
+            trunk,
+            trunk_table(encoder),
+            wanted,
+            what=f"the trunk of {model.config.name}",
+            remedy="give a ResNet with torchvision's names, from conv1 to layer3",
+            optional="/count$",
+        )
         flat.update(flax.traverse_util.flatten_dict(assembled, sep="/"))
     for plane, factor in (("conv_mask", 0.2), ("conv_others", 0.0)):
         path = f"params/memory_encoder/{plane}/kernel"

@@ -5,7 +5,7 @@ from typing import TypedDict
 import numpy as np
 from PIL import Image
 
-from stm_jax.data.augment import PHOTOGRAPH, VIDEO, View, recolored
+from stm_jax.data.augment import PHOTOGRAPH, VIDEO, Ranges, View, recolored
 from stm_jax.data.sources import Sample, Video, ids_of
 
 ATTEMPTS = 8
@@ -39,12 +39,7 @@ def clip_from_photograph(
     image, mask = _one_object(*sample.read(), rng)
     image = recolored(image, rng)
     backdrop = recolored(background.read()[0], rng) if background else None
-    for _ in range(ATTEMPTS):
-        view = _view_of_object(mask, rng, size)
-        views = [view.strayed(rng, PHOTOGRAPH) for _ in range(length)]
-        masks = np.stack([v.of(mask, size) for v in views])
-        if masks[0].mean() > SMALLEST_SHARE:
-            break
+    views, masks = _views_of_object([mask] * length, rng, PHOTOGRAPH, size)
     frames = np.stack([v.of(image, size) for v in views])
     if backdrop is not None:
         side = min(backdrop.size)
@@ -59,31 +54,17 @@ def clip_from_video(
 ) -> Clip:
     """Cuts frames in temporal order, each at most `largest_skip` frames left out after the last.
 
-    Paper section 3.5, main training. Now and then the order is reversed.
+    Paper section 3.5, main training. In half of the clips time runs backwards.
     """
-    for _ in range(ATTEMPTS):
-        steps = 1 + rng.integers(0, largest_skip + 1, length - 1)
-        last_start = len(video.samples) - 1
-        indices = np.concatenate([[0], np.cumsum(steps)])
-        if indices[-1] > last_start:  # a short video: shrink the steps, keep the order
-            indices = np.linspace(0, last_start, length).round().astype(int)
-        indices = indices + rng.integers(0, len(video.samples) - indices[-1])
-        if rng.random() < 0.5:
-            indices = indices[::-1]
-        first_image, first_mask = video.samples[indices[0]].read()
-        if len(ids_of(first_mask)):
-            break
-    object_id = rng.choice(ids_of(first_mask)) if len(ids_of(first_mask)) else 1
+    indices = _frames_in_order(len(video.samples), largest_skip, rng, length)
+    first_image, first_mask = video.samples[indices[0]].read()
+    ids = ids_of(first_mask)
+    object_id = rng.choice(ids) if len(ids) else 1
     read = [(first_image, first_mask)] + [video.samples[i].read() for i in indices[1:]]
     seed = rng.integers(2**32)  # one change of colour for the whole clip
     images = [recolored(image, np.random.default_rng(seed)) for image, _ in read]
     id_masks = [mask.point(lambda value: int(value == object_id)) for _, mask in read]
-    for _ in range(ATTEMPTS):
-        view = _view_of_object(id_masks[0], rng, size)
-        views = [view.strayed(rng, VIDEO) for _ in range(length)]
-        masks = np.stack([v.of(mask, size) for v, mask in zip(views, id_masks, strict=True)])
-        if masks[0].mean() > SMALLEST_SHARE:
-            break
+    views, masks = _views_of_object(id_masks, rng, VIDEO, size)
     frames = np.stack([v.of(image, size) for v, image in zip(views, images, strict=True)])
     return {"frames": frames, "masks": masks}
 
@@ -95,6 +76,32 @@ def _one_object(
     ids = ids_of(mask)
     chosen = rng.choice(ids) if len(ids) else 1
     return image, mask.point(lambda value: int(value == chosen))
+
+
+def _frames_in_order(
+    count: int, largest_skip: int, rng: np.random.Generator, length: int
+) -> np.ndarray:
+    """Draws indices of frames, ascending, or in half of the cases descending."""
+    steps = 1 + rng.integers(0, largest_skip + 1, length - 1)
+    indices = np.concatenate([[0], np.cumsum(steps)])
+    if indices[-1] > count - 1:  # a short video: shrink the steps, keep the order
+        indices = np.linspace(0, count - 1, length).round().astype(int)
+    indices = indices + rng.integers(0, count - indices[-1])
+    return indices[::-1] if rng.random() < 0.5 else indices
+
+
+def _views_of_object(
+    masks: list[Image.Image], rng: np.random.Generator, ranges: Ranges, size: int
+) -> tuple[list[View], np.ndarray]:
+    """Draws a view for each frame, the object in sight in the first, and renders the masks."""
+    attempt = 0
+    while True:
+        view = _view_of_object(masks[0], rng, size)
+        views = [view.strayed(rng, ranges) for _ in masks]
+        rendered = np.stack([v.of(mask, size) for v, mask in zip(views, masks, strict=True)])
+        attempt += 1
+        if rendered[0].mean() > SMALLEST_SHARE or attempt == ATTEMPTS:
+            return views, rendered
 
 
 def _view_of_object(mask: Image.Image, rng: np.random.Generator, size: int) -> View:

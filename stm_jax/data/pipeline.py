@@ -1,34 +1,11 @@
 """Batches of training clips, deterministic given the seed and the step (grain)."""
 
-import dataclasses
-
 import grain
 import numpy as np
 
 from stm_jax.config import DataConfig
 from stm_jax.data.clips import Clip, clip_from_photograph, clip_from_video
 from stm_jax.data.sources import Sample, Video, davis_videos, photographs
-
-
-@dataclasses.dataclass(frozen=True)
-class _PhotographClips(grain.transforms.RandomMap):
-    samples: list[Sample]
-    config: DataConfig
-
-    def random_map(self, element: Sample, rng: np.random.Generator) -> Clip:
-        backdrop = None
-        if rng.random() < self.config.paste_share:
-            backdrop = self.samples[rng.integers(len(self.samples))]
-        return clip_from_photograph(element, backdrop, rng, self.config.length, self.config.size)
-
-
-@dataclasses.dataclass(frozen=True)
-class _VideoClips(grain.transforms.RandomMap):
-    config: DataConfig
-
-    def random_map(self, element: tuple[Video, int], rng: np.random.Generator) -> Clip:
-        video, skip = element
-        return clip_from_video(video, skip, rng, self.config.length, self.config.size)
 
 
 def training_clips(config: DataConfig, seed: int, steps: int) -> grain.IterDataset:
@@ -46,7 +23,13 @@ def training_clips(config: DataConfig, seed: int, steps: int) -> grain.IterDatas
     if config.photographs is not None and config.video_share < 1.0:
         samples = photographs(config.photographs)
         dataset = grain.MapDataset.source(samples).seed(seed).shuffle().repeat()
-        parts.append(dataset.random_map(_PhotographClips(samples, config)))
+
+        def from_photograph(sample: Sample, rng: np.random.Generator) -> Clip:
+            paste = rng.random() < config.paste_share
+            backdrop = samples[rng.integers(len(samples))] if paste else None
+            return clip_from_photograph(sample, backdrop, rng, config.length, config.size)
+
+        parts.append(dataset.random_map(from_photograph))
         weights.append(1.0 - config.video_share)
     if config.videos is not None and config.video_share > 0.0:
         videos = davis_videos(config.videos, config.held_back)
@@ -58,7 +41,10 @@ def training_clips(config: DataConfig, seed: int, steps: int) -> grain.IterDatas
             grown = config.first_skip + share * (config.last_skip - config.first_skip)
             return video, round(grown)
 
-        parts.append(dataset.map_with_index(with_skip).random_map(_VideoClips(config)))
+        def from_video(item: tuple[Video, int], rng: np.random.Generator) -> Clip:
+            return clip_from_video(*item, rng, config.length, config.size)
+
+        parts.append(dataset.map_with_index(with_skip).random_map(from_video))
         weights.append(config.video_share)
     mixed = grain.MapDataset.mix(parts, weights) if len(parts) > 1 else parts[0]
     options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4 * config.batch_size)

@@ -33,7 +33,9 @@ class Sample:
         try:
             image = Image.open(self.image).convert("RGB")
         except (OSError, SyntaxError) as error:
-            raise InputError(f"{self.image} cannot be read ({error}); remove or replace it")
+            raise InputError(
+                f"{self.image} cannot be read ({error}); remove or replace it"
+            ) from error
         ids = read_mask(self.mask)
         if (image.height, image.width) != ids.shape:
             raise InputError(

@@ -1,0 +1,1 @@
+"""Scores: J and F as the DAVIS benchmark defines them."""

@@ -1,5 +1,6 @@
 """Following objects through a video: frame by frame, or a whole clip at once."""
 
+import dataclasses
 import functools
 import logging
 
@@ -110,7 +111,7 @@ class Segmenter:
         self._state: State | None = None
         self._object_ids: tuple[int, ...] = ()
         self._frame: np.ndarray | None = None
-        self._ids: np.ndarray | None = None
+        self._answer: np.ndarray | None = None  # of _frame: ids, or soft masks
         self._told_full = False
 
     @property
@@ -157,8 +158,7 @@ class Segmenter:
         results = np.asarray(results[: len(frames) - 1])
         if soft:
             results = results[:, : 1 + len(self._object_ids)]
-        self._frame = frames[-1]
-        self._ids = None if soft else results[-1]
+        self._frame, self._answer = frames[-1].copy(), results[-1].copy()
         return np.concatenate([first[None], results])
 
     def start(
@@ -212,10 +212,8 @@ class Segmenter:
         self._state, result = _step(
             self._recipe, soft, self._variables, state, frame, self._padded_ids()
         )
-        self._frame = frame
-        result = np.asarray(result)
-        self._ids = None if soft else result
-        return result[: 1 + len(self._object_ids)] if soft else result
+        self._frame, self._answer = frame, np.asarray(result)
+        return np.array(self._answer[: 1 + len(self._object_ids)] if soft else self._answer)
 
     def add_objects(self, frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Gives masks in the middle of a stream: objects that appear later, or corrections.
@@ -235,23 +233,24 @@ class Segmenter:
         self._running()
         frame = _checked_frame(frame)
         mask = _checked_mask(mask, frame)
-        if self._ids is None or not np.array_equal(frame, self._frame):
+        if self._frame is None or not np.array_equal(frame, self._frame):
             self.step(frame)
+        ids = self._last_ids()
         new = sorted(set(np.unique(mask).tolist()) - {0} - set(self._object_ids))
         self._object_ids += tuple(new)
         state = self._running()
         objects = round_up(len(self._object_ids), OBJECT_COUNTS)
         more = objects - state.present.shape[0]
         if more > 0:
-            state = state.replace(
+            state = dataclasses.replace(
+                state,
                 bank=room_for_objects(state.bank, objects),
                 masks=jnp.pad(state.masks, [(0, more), (0, 0), (0, 0)]),
             )
         planes, present = _planes(mask, self._object_ids, objects)
         self._state = _overwrite(state, planes, present)
-        assert self._ids is not None
-        self._ids = np.where(mask > 0, mask, self._ids)
-        return self._ids
+        self._answer = np.where(mask > 0, mask, ids)
+        return self._answer.copy()
 
     def state_arrays(self) -> dict[str, np.ndarray]:
         """Returns all that the stream depends on, for saving; see `restore`.
@@ -264,7 +263,8 @@ class Segmenter:
         leaves |= {name: leaf for name, leaf in vars(state).items() if name != "bank"}
         arrays = {name: np.asarray(leaf.astype(_portable(leaf))) for name, leaf in leaves.items()}
         arrays["object_ids"] = np.array(self._object_ids, np.uint8)
-        arrays["last_frame"] = np.asarray(self._frame)
+        arrays["last_frame"] = np.array(self._frame)
+        arrays["last_ids"] = np.array(self._last_ids())
         return arrays
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
@@ -283,10 +283,10 @@ class Segmenter:
                 bank=MemoryBank(**bank), **{name: jnp.array(arrays[name]) for name in rest}
             )
             self._object_ids = tuple(int(i) for i in arrays["object_ids"])
-            self._frame = np.asarray(arrays["last_frame"])
+            self._frame = np.array(arrays["last_frame"])
+            self._answer = np.array(arrays["last_ids"])
         except KeyError as error:
-            raise InputError(f"the saved state has no {error}; start the video anew")
-        self._ids = None
+            raise InputError(f"the saved state has no {error}; start the video anew") from error
 
     def _start(self, frame: np.ndarray, mask: np.ndarray, slots: int, soft: bool) -> np.ndarray:
         frame = _checked_frame(frame)
@@ -298,15 +298,22 @@ class Segmenter:
         objects = round_up(len(object_ids), OBJECT_COUNTS)
         planes, present = _planes(mask, object_ids, objects)
         self._state = _begin(self._recipe, slots, frame, planes, present)
-        self._frame, self._ids, self._told_full = frame, mask, False
+        self._frame, self._answer, self._told_full = frame, mask, False
         if not soft:
-            return mask
+            return mask.copy()
         return np.concatenate([(mask == 0)[None], planes[: len(object_ids)]]).astype(np.float32)
 
     def _running(self) -> State:
         if self._state is None:
             raise InputError("no stream has begun; call start(frame, mask) first")
         return self._state
+
+    def _last_ids(self) -> np.ndarray:
+        """The ids of the last frame, (H, W) uint8."""
+        assert self._answer is not None
+        if self._answer.ndim == 2:
+            return self._answer
+        return self._padded_ids()[self._answer.argmax(axis=0)]
 
     def _padded_ids(self) -> np.ndarray:
         """Ids by channel: 0 for the background, then the objects', then padding."""
@@ -339,14 +346,14 @@ def _planes(
 
 
 def _checked_frame(frame: np.ndarray) -> np.ndarray:
-    frame = np.asarray(frame)
+    frame = np.array(frame)  # a copy: the caller may decode the next frame into the same array
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
         raise InputError(f"a frame must be (H, W, 3) uint8, not {frame.shape} {frame.dtype}")
     return frame
 
 
 def _checked_mask(mask: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    mask = np.asarray(mask)
+    mask = np.array(mask)
     if mask.ndim != 2 or mask.dtype != np.uint8:
         raise InputError(f"a mask must be (H, W) uint8 ids, not {mask.shape} {mask.dtype}")
     if mask.shape != frame.shape[:2]:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 from stm_jax.config import ModelConfig
 from stm_jax.memory.bank import MemoryBank, empty_bank, write
 from stm_jax.memory.rules import EveryNth
-from stm_jax.nn.stm import STM, Variables
+from stm_jax.nn.stm import STM, Variables, decode, memorize, query
 from stm_jax.ops.aggregate import aggregate, others
 from stm_jax.ops.memory_read import read_slots
 from stm_jax.ops.padding import crop, pad, pad_frames, padding_to_stride
@@ -92,12 +92,12 @@ def advance(
         The new state, and the probabilities of background and objects at the frame's own size.
     """
     network = STM(recipe.config, recipe.dtype)
-    size = state.frame.shape[:2]
+    size = (state.frame.shape[0], state.frame.shape[1])
     padding = padding_to_stride(*size)
 
     last = pad_frames(state.frame, padding)[None]
     masks = pad(state.masks, padding)[None]
-    memorized = network.apply(variables, last, masks, others(masks), method="memorize")
+    memorized = memorize(network, variables, last, masks, others(masks))
     bank = write(
         state.bank,
         recipe.rule.decide(state.bank, state.frame_number),
@@ -108,15 +108,14 @@ def advance(
     )
 
     resized = _to_working_size(frame, size)
-    query = network.apply(variables, pad_frames(resized, padding)[None], method="query")
-    skips = network.apply(variables, query, method="skips")
+    asking, skips = query(network, variables, pad_frames(resized, padding)[None])
     # One object after the other, so that the affinity of one at a time is in memory.
     read = jax.lax.map(
-        lambda memory: read_slots(query.key[0], *memory), (bank.keys, bank.values, bank.filled)
+        lambda memory: read_slots(asking.key[0], *memory), (bank.keys, bank.values, bank.filled)
     )
-    query_value = jnp.broadcast_to(query.value, read.shape)
+    query_value = jnp.broadcast_to(asking.value, read.shape)
     read = jnp.concatenate([read, query_value.astype(read.dtype)], axis=-1)
-    log_odds = network.apply(variables, read[None], skips, method="decode")[0]
+    log_odds = decode(network, variables, read[None], skips)[0]
     logits = aggregate(crop(log_odds, padding), state.present)
     probabilities = jax.nn.softmax(logits, axis=0)
 
@@ -143,9 +142,10 @@ def overwrite(
         masks: 0 or 1, one plane an object, at the frame's own size.
         present: Which objects are real from now on.
     """
-    given = _masks_to_working_size(masks, state.frame.shape[:2])
+    given = _masks_to_working_size(masks, (state.frame.shape[0], state.frame.shape[1]))
     anywhere = given.max(axis=0, keepdims=True) > 0
-    return state.replace(masks=jnp.where(anywhere, given, state.masks), present=present)
+    masks = jnp.where(anywhere, given, state.masks)
+    return dataclasses.replace(state, masks=masks, present=present)
 
 
 def labels(

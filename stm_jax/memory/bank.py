@@ -1,5 +1,7 @@
 """The memory bank: preallocated slots for the keys and values of frames, a plain pytree."""
 
+import dataclasses
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -90,7 +92,9 @@ def room_for_objects(bank: MemoryBank, objects: int) -> MemoryBank:
     def grown(array: Array) -> Array:
         return jnp.pad(array, [(0, more)] + [(0, 0)] * (array.ndim - 1))
 
-    return bank.replace(keys=grown(bank.keys), values=grown(bank.values), filled=grown(bank.filled))
+    return dataclasses.replace(
+        bank, keys=grown(bank.keys), values=grown(bank.values), filled=grown(bank.filled)
+    )
 
 
 def round_up(count: int, sizes: tuple[int, ...]) -> int:

@@ -50,11 +50,11 @@ class Kernel(nn.Module):
     """The kernel of a convolution, so that its owner can scale it first."""
 
     shape: tuple[int, int, int, int]
-    init: nn.initializers.Initializer = NORMED_INIT
+    initializer: nn.initializers.Initializer = NORMED_INIT
 
     @nn.compact
     def __call__(self) -> Float[Array, "kh kw i o"]:
-        return self.param("kernel", self.init, self.shape)
+        return self.param("kernel", self.initializer, self.shape)
 
 
 def convolve(
@@ -132,7 +132,14 @@ class Stages(nn.Module):
         Float[Array, "b h4 w4 r2"], Float[Array, "b h8 w8 r3"], Float[Array, "b h16 w16 r4"]
     ]:
         features = nn.relu(stem)
-        features = nn.max_pool(features, (3, 3), strides=(2, 2), padding=[(1, 1), (1, 1)])
+        features = jax.lax.reduce_window(  # 3x3, stride 2; explicit padding as PyTorch's
+            features,
+            -jnp.inf,
+            jax.lax.max,
+            window_dimensions=(1, 3, 3, 1),
+            window_strides=(1, 2, 2, 1),
+            padding=((0, 0), (1, 1), (1, 1), (0, 0)),
+        )
         outputs: list[Any] = []
         block = Bottleneck if self.config.bottleneck else BasicBlock
         for stage, channels in enumerate(self.config.stage_channels):

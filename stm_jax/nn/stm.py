@@ -1,8 +1,10 @@
 """The Space-Time Memory Network: memorize, query, decode.
 
-Linen ends here: the rest of the project calls `STM(config, dtype).apply(variables, ...,
-method="memorize")` and the like, which are pure functions of variables and arrays.
+Linen ends here: the rest of the project calls the functions at the bottom, which are pure
+functions of variables and arrays.
 """
+
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -19,7 +21,8 @@ from stm_jax.nn.encoders import (
     QueryFeatures,
 )
 
-Variables = dict
+Variables = dict[str, Any]
+"""{"params": ..., "batch_stats": ...}, nested dicts of arrays."""
 
 
 class STM(nn.Module):
@@ -86,4 +89,53 @@ class STM(nn.Module):
 
 def initialize(config: ModelConfig, key: jax.Array) -> Variables:
     """Returns random variables {"params": ..., "batch_stats": ...}, float32."""
-    return jax.jit(STM(config).init)(key, jnp.zeros((1, 32, 32, 3)))
+    return cast(Variables, jax.jit(STM(config).init)(key, jnp.zeros((1, 32, 32, 3))))
+
+
+def memorize(
+    network: STM,
+    variables: Variables,
+    frames: Float[Array, "b h w 3"],
+    masks: Float[Array, "b o h w"],
+    others: Float[Array, "b o h w"],
+) -> KeyValue:
+    """Encodes frames with masks for the memory (paper section 3.1).
+
+    Args:
+        network: The network.
+        variables: Its variables.
+        frames: In [0, 1], padded with 0 to multiples of 16.
+        masks: One soft mask an object.
+        others: For each object, the clamped sum of the other objects' masks.
+
+    Returns:
+        Keys and values, (b, o, h / 16, w / 16, channels), in the network's dtype.
+    """
+    return cast(KeyValue, network.apply(variables, frames, masks, others, method="memorize"))
+
+
+def query(
+    network: STM, variables: Variables, frames: Float[Array, "b h w 3"]
+) -> tuple[QueryFeatures, Skips]:
+    """Encodes frames alone, once for all objects (paper section 3.2).
+
+    Args:
+        network: The network.
+        variables: Its variables.
+        frames: In [0, 1], padded with 0 to multiples of 16.
+
+    Returns:
+        What asks the memory, and the decoder's object-independent half.
+    """
+    features = cast(QueryFeatures, network.apply(variables, frames, method="query"))
+    return features, cast(Skips, network.apply(variables, features, method="skips"))
+
+
+def decode(
+    network: STM, variables: Variables, read: Float[Array, "b o h16 w16 c"], skips: Skips
+) -> Float[Array, "b o h w"]:
+    """Turns [memory value, query value] of each object into its log-odds, float32.
+
+    The log-odds are the object's logit minus its background's (paper section 3.4).
+    """
+    return cast(jax.Array, network.apply(variables, read, skips, method="decode"))

@@ -51,14 +51,14 @@ def train(config: TrainConfig, run: pathlib.Path) -> Model:
                 continue
             clips = iter(training_clips(stage.data, config.seed + 100 * index, stage.steps))
             if done > begin:
-                clips.set_state(_decoded(position))
+                clips.set_state(position)
             since, metrics_since = time.perf_counter(), []
             while done < end:
                 state, metrics = step_function(state, next(clips))
                 done += 1
                 metrics_since.append(metrics)
                 if done % config.log_every == 0 or done == end:
-                    mean = jax.tree.map(lambda *a: float(np.mean(a)), *metrics_since)
+                    mean = jax.tree.map(lambda *a: np.mean(a).item(), *metrics_since)
                     seconds = time.perf_counter() - since
                     rate = len(metrics_since) * stage.data.batch_size / seconds
                     _report(log, done, config, index, mean, float(schedule(done)), rate)
@@ -69,7 +69,7 @@ def train(config: TrainConfig, run: pathlib.Path) -> Model:
                         )
                     since, metrics_since = time.perf_counter(), []
                 if done % config.checkpoint_every == 0 or done == end:
-                    checkpoint.save(manager, done, state, _encoded(clips.get_state()))
+                    checkpoint.save(manager, done, state, clips.get_state())
     return Model(config.model, {"params": state["params"], "batch_stats": state["batch_stats"]})
 
 
@@ -80,7 +80,7 @@ def _initial_model(config: TrainConfig) -> Model:
     try:
         trunk = load_file(config.trunk)
     except OSError as error:
-        raise InputError(f"the trunk {config.trunk} cannot be read: {error}")
+        raise InputError(f"the trunk {config.trunk} cannot be read: {error}") from error
     return with_trunk(model, trunk)
 
 
@@ -98,12 +98,3 @@ def _report(
     line = {"step": step, "stage": stage + 1, **metrics, "learning_rate": rate}
     log.write(json.dumps({**line, "clips_per_second": speed}) + "\n")
     log.flush()
-
-
-def _encoded(position: dict | bytes) -> dict:
-    """Makes the data's position fit for JSON, whichever form grain gives it."""
-    return {"bytes": position.decode()} if isinstance(position, bytes) else position
-
-
-def _decoded(position: dict) -> dict | bytes:
-    return position["bytes"].encode() if "bytes" in position else position

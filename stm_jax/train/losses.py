@@ -1,13 +1,17 @@
 """What training minimises: how well a clip is segmented from its first mask."""
 
+from typing import TypeVar
+
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from stm_jax.nn.stm import STM, Variables
+from stm_jax.nn.stm import STM, Variables, decode, memorize, query
 from stm_jax.ops.aggregate import aggregate, others
 from stm_jax.ops.memory_read import read_dense
+
+Tree = TypeVar("Tree")
 
 
 def clip_logits(
@@ -34,28 +38,25 @@ def clip_logits(
     """
     batch, length = frames.shape[:2]
     later = frames[:, 1:].reshape(-1, *frames.shape[2:])  # (b, t-1, ...) -> (b*(t-1), ...)
-    features = network.apply(variables, later, method="query")
-    skips = network.apply(variables, features, method="skips")
+    features, skips = query(network, variables, later)
 
-    def of_frame(tree: tuple, index: int) -> tuple:
+    def of_frame(tree: Tree, index: int) -> Tree:
         return jax.tree.map(lambda a: a.reshape(batch, length - 1, *a.shape[1:])[:, index], tree)
 
     read_objects = jax.vmap(read_dense, in_axes=(None, 0, 0, None))  # over the objects
     read_batch = jax.vmap(read_objects, in_axes=(0, 0, 0, None))
     masks, keys, values, logits = first_masks, [], [], []
     for index in range(length - 1):
-        memorized = network.apply(
-            variables, frames[:, index], masks, others(masks), method="memorize"
-        )
+        memorized = memorize(network, variables, frames[:, index], masks, others(masks))
         keys.append(memorized.key)
         values.append(memorized.value)
-        query = of_frame(features, index)
+        asking = of_frame(features, index)
         filled = jnp.ones(len(keys), bool)
         memory = jnp.stack(keys, axis=2), jnp.stack(values, axis=2)  # (b, o, slots, ...)
-        read = read_batch(query.key, *memory, filled)  # (b, o, h16, w16, value)
-        query_value = jnp.broadcast_to(query.value[:, None], read.shape)
+        read = read_batch(asking.key, *memory, filled)  # (b, o, h16, w16, value)
+        query_value = jnp.broadcast_to(asking.value[:, None], read.shape)
         read = jnp.concatenate([read, query_value], axis=-1)
-        log_odds = network.apply(variables, read, of_frame(skips, index), method="decode")
+        log_odds = decode(network, variables, read, of_frame(skips, index))
         logits.append(aggregate(log_odds, present))
         masks = jax.nn.softmax(logits[-1], axis=1)[:, 1:]
     return jnp.stack(logits, axis=1)

@@ -1,0 +1,193 @@
+"""`stm-jax convert`: weights of the PyTorch implementation to ours, and back."""
+
+import dataclasses
+import pathlib
+import zipfile
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tyro
+from jaxtyping import UInt8
+
+from stm_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from stm_jax.nn.model import Model
+
+OURS, PYTORCH = ".safetensors", (".pth", ".pt")
+
+LIMIT = 1e-3
+"""Largest difference in probability that --verify takes for rounding.
+
+Two right implementations in float32 differ by about 1e-6 here, and by 1e-5 at the hardest pixels;
+a kernel that is transposed, two tensors that are swapped or a wrong epsilon differ by 1e-2 to 1.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Convert:
+    """Convert weights between PyTorch and stm_jax; what OUT ends in says which way.
+
+    OUT.safetensors is for stm_jax and holds the network's configuration too. OUT.pth (or .pt) is
+    for the original implementation in PyTorch; files of PyTorch need `stm_jax[torch]`.
+    """
+
+    weights: tyro.conf.Positional[str]
+    """A .pth, .pt, .npz or .safetensors file with the original implementation's names; or weights
+    of stm_jax: a .safetensors file, a bundled model, or the folder of a training run."""
+    out: tyro.conf.Positional[pathlib.Path]
+    """The file to write: .safetensors for stm_jax, .pth or .pt for PyTorch."""
+    verify: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Read OUT back and compare every entry; with PyTorch installed also run both networks on a
+    random clip."""
+
+    def run(self) -> None:
+        """Runs the command.
+
+        Raises:
+          InputError: the weights cannot be used, or --verify found a difference; or PyTorch is
+            needed and not installed.
+          OSError: OUT cannot be written; what was there before is untouched.
+        """
+        self._check_out()
+        from stm_jax.convert.pth import write_pth  # heavy, and not needed to say what is wrong
+        from stm_jax.convert.pytorch import to_pytorch
+        from stm_jax.release import save
+
+        model, given = _read(self.weights)
+        if self.out.suffix == OURS:
+            save(model, self.out, about=f"converted from {pathlib.Path(self.weights).name}")
+        else:
+            write_pth(self.out, to_pytorch(model))
+        print(f"{self.out}: {model.config.name}, {len(given)} entries")
+        if self.verify:
+            self._verify(model, given)
+
+    def _check_out(self) -> None:
+        if self.out.suffix not in (OURS, *PYTORCH):
+            raise InputError(
+                f"{self.out} must end in .safetensors (for stm_jax) or in .pth or .pt (for PyTorch)"
+            )
+        if not self.out.parent.is_dir():
+            raise InputError(f"there is no folder {self.out.parent}: make it, or give another OUT")
+        if self.out.resolve() == pathlib.Path(self.weights).resolve():
+            raise InputError(f"{self.out} would be written over itself: give another OUT")
+
+    def _verify(self, model: "Model", given: dict[str, np.ndarray]) -> None:
+        from stm_jax.convert.pth import read_pth
+        from stm_jax.convert.pytorch import to_pytorch
+        from stm_jax.release import load
+
+        if self.out.suffix == OURS:
+            ours, theirs = load(self.out), given
+            back = to_pytorch(ours)
+        else:
+            ours, theirs = model, read_pth(self.out)
+            back = theirs
+        # To the bit, but for what has to become float32 first.
+        different = sorted(
+            n for n in given if given[n].astype(back[n].dtype).tobytes() != back[n].tobytes()
+        )
+        if different:
+            raise InputError(
+                f"{self.out} is not to be trusted: {len(different)} of {len(given)} entries came "
+                f"back changed, {different[0]} for one; please report it"
+            )
+        print(f"{len(given)} of {len(given)} entries come back equal, bit for bit")
+        difference = largest_difference(ours, theirs)
+        if difference is None:
+            print('networks not run: that needs PyTorch, pip install "stm_jax[torch]"')
+            return
+        told = f"largest difference in probability on a random clip {difference:.1e}"
+        if not difference <= LIMIT:  # so that NaN fails
+            raise InputError(
+                f"{self.out} is not to be trusted: {told}, above {LIMIT:.0e}; please report it"
+            )
+        print(f"{told} (rounding: below {LIMIT:.0e})")
+
+
+def largest_difference(model: "Model", state_dict: dict[str, np.ndarray]) -> float | None:
+    """Returns the largest difference in probability between our network and PyTorch's.
+
+    Both follow two objects through `random_clip`; None if PyTorch is not installed.
+    """
+    try:
+        import torch
+    except ImportError:
+        return None
+    import jax
+
+    from stm_jax.convert import torch_twin
+    from stm_jax.infer.compile_cache import enable_compilation_cache
+    from stm_jax.infer.segmenter import Segmenter
+
+    enable_compilation_cache()
+    frames, first_mask = random_clip()
+    config = model.config
+    twin = torch_twin.STM(config.bottleneck, config.blocks, config.width, config.decoder_width)
+    twin.load_state_dict({name: torch.tensor(array) for name, array in state_dict.items()})
+    theirs = torch_twin.segment_clip(twin, frames, first_mask, memorize_every=2)
+    # Accelerators multiply float32 in lower precision by default.
+    with jax.default_matmul_precision("highest"):
+        ours = Segmenter(model, memorize_every=2).segment(frames, first_mask, soft=True)
+    return float(np.abs(ours - theirs.numpy().swapaxes(0, 1)).max())
+
+
+def random_clip() -> tuple[
+    UInt8[np.ndarray, "frames height width 3"], UInt8[np.ndarray, "height width"]
+]:
+    """Returns frames of two patches that wander over a background, and the first one's ids.
+
+    All three are random blotches; the sides are no multiple of 16, so padding counts too.
+    """
+    rng = np.random.default_rng(0)
+
+    def blotches(height: int, width: int) -> np.ndarray:
+        coarse = rng.integers(0, 256, (height // 6 + 1, width // 6 + 1, 3), np.uint8)
+        return coarse.repeat(6, axis=0).repeat(6, axis=1)[:height, :width]
+
+    frames = np.stack([blotches(90, 118)] * 5)
+    mask = np.zeros((90, 118), np.uint8)
+    for object_id, (top, left, step) in enumerate([(10, 8, 5), (44, 80, -4)], start=1):
+        patch = blotches(34, 28)
+        for t, frame in enumerate(frames):
+            frame[top + 2 * t :][:34, left + step * t :][:, :28] = patch
+        mask[top : top + 34, left : left + 28] = object_id
+    return frames, mask
+
+
+def _read(weights: str) -> tuple["Model", dict[str, np.ndarray]]:
+    """Returns the model, and its weights by PyTorch's names as they were given."""
+    from stm_jax.convert.pth import read_pth
+    from stm_jax.convert.pytorch import from_pytorch, to_pytorch
+    from stm_jax.release import FORMAT, load, read_safetensors
+
+    path = pathlib.Path(weights)
+    if path.suffix in PYTORCH:
+        given = read_pth(path)
+    elif path.suffix == ".npz":
+        given = _read_npz(path)
+    elif path.suffix == OURS and path.is_file() and FORMAT not in read_safetensors(path)[1]:
+        given = read_safetensors(path)[0]
+    else:
+        model = load(weights)
+        return model, to_pytorch(model)
+    try:
+        model = from_pytorch(given)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return model, {name.removeprefix("module."): array for name, array in given.items()}
+
+
+def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} is cut off, holds pickled objects or is no .npz file: "
+            "save it so: numpy.savez(path, **arrays)"
+        ) from error

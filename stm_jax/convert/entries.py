@@ -1,0 +1,61 @@
+"""Whether a set of named arrays is the one that a network needs, told in one error."""
+
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+import numpy as np
+
+from stm_jax.errors import InputError
+
+TOLD = 10  # names of each kind: a whole wrong network would fill the screen
+
+
+def check_entries(
+    arrays: Mapping[str, np.ndarray],
+    expected: Mapping[str, tuple[int, ...]],
+    what: str,
+    remedy: str,
+) -> None:
+    """Checks that the arrays have exactly the expected names and shapes, and are numbers.
+
+    Args:
+        arrays: Arrays by name.
+        expected: Shapes by name.
+        what: What the arrays are, the subject of the error.
+        remedy: What to do, its end.
+
+    Raises:
+        InputError: Entries are missing, unexpected, misshapen or no numbers: one error tells
+            of all four kinds, and names the first ten of each.
+    """
+    present = {name: array for name, array in arrays.items() if name in expected}
+    problems = {
+        "missing": [name for name in expected if name not in arrays],
+        "unexpected": [name for name in arrays if name not in expected],
+        "misshapen": [
+            f"{name} is {_sizes(array.shape)} instead of {_sizes(expected[name])}"
+            for name, array in present.items()
+            if array.shape != expected[name]
+        ],
+        "no real numbers": [
+            f"{name} is {array.dtype}"
+            for name, array in present.items()
+            if not _is_real(array.dtype)
+        ],
+    }
+    told = [f"{len(names)} {kind} ({_first(names)})" for kind, names in problems.items() if names]
+    if told:
+        raise InputError(f"{what} does not fit: {', '.join(told)}; {remedy}")
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
+    return ", ".join(sorted(names)[:TOLD]) + more
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "a single number"
+
+
+def _is_real(dtype: np.dtype) -> bool:
+    return jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
