@@ -181,12 +181,12 @@ def test_decompression_bomb(tmp_path, monkeypatch):
 
 
 def test_first_mask_must_show_an_object(tmp_path):
-    with pytest.raises(InputError, match="first.png is empty"):
+    with pytest.raises(InputError, match=r"first\.png is empty"):
         check_first_mask(np.zeros((3, 4), np.uint8), (3, 4), pathlib.Path("first.png"))
 
 
 def test_first_mask_must_have_the_size_of_the_frames():
-    with pytest.raises(InputError, match="first.png is 4x3 but the frames are 8x6"):
+    with pytest.raises(InputError, match=r"first\.png is 4x3 but the frames are 8x6"):
         check_first_mask(IDS, (6, 8), pathlib.Path("first.png"))
     check_first_mask(IDS, (3, 4), pathlib.Path("first.png"))
 

@@ -1,6 +1,7 @@
 """`stm-jax segment` from end to end, with a tiny network: results, bad inputs, going on."""
 
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ import weakref
 import jax
 import numpy as np
 import pytest
+from lively import clip, lively_model
 from PIL import Image
 
 import stm_jax.commands.segment as command
@@ -28,11 +30,7 @@ from stm_jax.nn.model import random_model
 HEIGHT, WIDTH, COUNT = 32, 48, 8
 
 
-def frame(index: int) -> np.ndarray:
-    """A noisy frame with a bright square that wanders to the right."""
-    picture = np.random.default_rng(index).integers(0, 80, (HEIGHT, WIDTH, 3), np.uint8)
-    picture[8:20, 4 + 3 * index : 16 + 3 * index] += np.uint8(150)
-    return picture
+FRAMES = clip(COUNT, HEIGHT, WIDTH)
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +40,13 @@ def inputs(tmp_path_factory) -> pathlib.Path:
     (folder / "frames").mkdir()
     with VideoWriter(folder / "video.mp4", HEIGHT, WIDTH, 25) as video:
         for index in range(COUNT):
-            video.write(frame(index))
-            Image.fromarray(frame(index)).save(folder / "frames" / f"shot{index}.png")
+            video.write(FRAMES[index])
+            Image.fromarray(FRAMES[index]).save(folder / "frames" / f"shot{index}.png")
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[8:20, 4:16] = 1
     mask[22:30, 30:44] = 4
     write_mask(folder / "mask.png", mask)
-    release.save(random_model(TINY), folder / "tiny.safetensors")
+    release.save(lively_model(), folder / "tiny.safetensors")
     return folder
 
 
@@ -100,7 +98,9 @@ def test_results(inputs, whole):
     frames = np.stack(list(open_frames(inputs / "video.mp4").read()))
     model = release.load(str(inputs / "tiny.safetensors"))
     expected = Segmenter(model).segment(frames, read_mask(inputs / "mask.png"))
-    assert len(np.unique(expected)) > 1
+    # Otherwise every run would give the same masks, whatever it did.
+    assert all(len(np.unique(mask)) > 1 for mask in expected)
+    assert all((later != earlier).any() for earlier, later in itertools.pairwise(expected))
     assert sorted(masks_of(whole)) == [f"{i:05d}.png" for i in range(COUNT)]
     for index in range(COUNT):
         with Image.open(whole / "masks" / f"{index:05d}.png") as image:
@@ -340,7 +340,7 @@ def test_damaged_frame_keeps_what_is_done_before_it(inputs_copy, tmp_path, capsy
 
 
 def test_frames_are_not_held(inputs, tmp_path, monkeypatch):
-    """The command lets every frame go before it reads many more, so a video may be of any length."""
+    """The command lets every frame go before it reads many more: a video may be of any length."""
     alive, most = weakref.WeakSet(), []
 
     class Counted(np.ndarray):
@@ -355,7 +355,7 @@ def test_frames_are_not_held(inputs, tmp_path, monkeypatch):
         @staticmethod
         def read():
             for index in range(40):
-                picture = frame(index % COUNT).view(Counted)
+                picture = FRAMES[index % COUNT].view(Counted)
                 alive.add(picture)
                 most.append(len(alive))
                 yield picture

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from stm_jax.errors import InputError
+from stm_jax.files import write_whole
 
 FRAMES, SECONDS = "done.frames", "done.seconds"
 
@@ -122,9 +123,4 @@ class ResultsFolder:
 
 
 def _write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, (json.dumps(content, indent=2) + "\n").encode())

@@ -5,7 +5,6 @@ the kind is found from the file and what cannot be told for sure is refused.
 """
 
 import io
-import os
 import pathlib
 
 import numpy as np
@@ -15,6 +14,7 @@ from PIL import Image
 from stm_jax.data.image_files import open_image
 from stm_jax.data.palette import davis_palette
 from stm_jax.errors import InputError
+from stm_jax.files import write_whole
 
 MAX_OBJECTS = 64  # more than any data set has, fewer than the values of a photograph
 VOID = 255
@@ -77,13 +77,7 @@ def write_mask(path: pathlib.Path, ids: UInt8[np.ndarray, "height width"]) -> No
     # Through memory, for Pillow's own writing loses the reason why a write failed.
     encoded = io.BytesIO()
     image.save(encoded, format="PNG")
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_bytes(encoded.getbuffer())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_whole(path, encoded.getvalue())
 
 
 def _ids_of_palette(image: Image.Image, path: pathlib.Path) -> UInt8[np.ndarray, "height width"]:

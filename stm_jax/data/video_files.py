@@ -316,15 +316,15 @@ def _matroska_end(path: pathlib.Path) -> int:
     size of 1 to 8 bytes (RFC 8794, section 4: the leading zeros of the first byte give the
     length, all ones mean unknown) and as many bytes.
     """
+    end = 0
     with open(path, "rb") as file:
         for _ in range(2):
-            file.seek(4, os.SEEK_CUR)
+            file.seek(end + 4)
             first = file.read(1)
             length = 9 - first[0].bit_length() if first else 9
-            rest = file.read(length - 1)
-            size = int.from_bytes(first + rest) & ((1 << 7 * length) - 1)
-            if length > 8 or size == (1 << 7 * length) - 1:
+            unknown = (1 << 7 * length) - 1
+            size = int.from_bytes(first + file.read(length - 1)) & unknown
+            if length > 8 or size == unknown:
                 return 0
-            start = file.tell()
-            file.seek(size, os.SEEK_CUR)
-    return start + size
+            end = file.tell() + size
+    return end
