@@ -30,7 +30,7 @@ def get_config() -> TrainConfig:
         trunk=Path("weights/resnet18_imagenet_trunk.safetensors"),
         stages=(
             StageConfig(photographs, steps=1200, learning_rate=3e-4, final_learning_rate=1e-4),
-            StageConfig(videos, steps=1500, learning_rate=2e-4, final_learning_rate=2e-6),
+            StageConfig(videos, steps=1100, learning_rate=2e-4, final_learning_rate=2e-6),
         ),
         trunk_factor=0.5,
     )

@@ -18,7 +18,9 @@ from stm_jax.errors import InputError
 from stm_jax.files import write_whole
 from stm_jax.nn.model import Model
 
-FORMAT = "stm_jax.config"  # the metadata's key
+FORMAT = "stm_jax"
+"""The only key of the metadata: with two, equal weights would not always give equal files."""
+
 BUNDLED = pathlib.Path(__file__).parent / "assets"
 
 
@@ -70,7 +72,7 @@ def save(
         return np.asarray(array, array.dtype if exact else dtype, order="C")
 
     flat = flax.traverse_util.flatten_dict(model.variables, sep="/")
-    metadata = {FORMAT: json.dumps(dataclasses.asdict(model.config)), "about": about}
+    metadata = {FORMAT: json.dumps({"config": dataclasses.asdict(model.config), "about": about})}
     arrays = {name: stored(name, array) for name, array in flat.items()}
     write_whole(pathlib.Path(path), safetensors.numpy.save(arrays, metadata))
 
@@ -101,7 +103,7 @@ def _load_file(path: pathlib.Path) -> Model:
             f"stm-jax convert {path} OUT.safetensors"
         )
     try:
-        fields = json.loads(metadata[FORMAT])
+        fields = json.loads(metadata[FORMAT])["config"]
         config = ModelConfig(**{**fields, "blocks": tuple(fields["blocks"])})
         shapes = variable_shapes(config)
     except (ValueError, TypeError, KeyError, ZeroDivisionError) as error:

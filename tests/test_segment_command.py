@@ -15,7 +15,6 @@ import weakref
 import jax
 import numpy as np
 import pytest
-from lively import clip, lively_model
 from PIL import Image
 
 import stm_jax.commands.segment as command
@@ -26,6 +25,7 @@ from stm_jax.data.masks import read_mask, write_mask
 from stm_jax.data.video_files import VideoWriter, open_frames
 from stm_jax.infer.segmenter import Segmenter
 from stm_jax.nn.model import random_model
+from tests.lively import clip, lively_model
 
 HEIGHT, WIDTH, COUNT = 32, 48, 8
 

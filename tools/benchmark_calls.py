@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import importlib.util
 import pathlib
 import sys
 from collections.abc import Callable
@@ -19,11 +20,7 @@ from stm_jax.ops.aggregate import aggregate, others
 from stm_jax.ops.memory_read import read_dense, read_slots
 from stm_jax.ops.padding import crop, pad, pad_frames, padding_to_stride
 
-try:
-    import torch
-except ImportError:
-    torch = None
-
+torch: Any = importlib.import_module("torch") if importlib.util.find_spec("torch") else None
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
 
 Calls = dict[str, Callable[[], Any]]
@@ -96,8 +93,8 @@ def segment(
 ) -> jax.Array:
     """As `stm_jax.infer.step.advance` does it; a dense read is there to be counted."""
     padding = padding_to_stride(*frame.shape[:2])
-    query = network.apply(variables, pad_frames(frame, padding)[None], method="query")
-    skips = network.apply(variables, query, method="skips")
+    query: Any = network.apply(variables, pad_frames(frame, padding)[None], method="query")
+    skips: Any = network.apply(variables, query, method="skips")
     filled = jnp.ones(keys.shape[:2], bool)
     if dense:
         read = jax.vmap(functools.partial(read_dense, query.key[0]))(keys, values, filled)
@@ -122,7 +119,7 @@ def our_step(case: Case, model: Model) -> Callable[[], np.ndarray]:
     full = np.ones((case.objects, case.memory_frames), bool)
     arrays["bank_filled"] = np.pad(full, unused)
     arrays["bank_frame_numbers"] = np.arange(-1, case.memory_frames, dtype=np.int32)
-    arrays["frame_number"] = np.int32(case.memory_frames)
+    arrays["frame_number"] = np.array(case.memory_frames, np.int32)
     segmenter.restore(arrays)
     return lambda: segmenter.step(case.frame)
 
@@ -152,8 +149,9 @@ def count_gflop(case: Case, model: Model) -> dict[str, float]:
         # XLA counts the body of a loop once, so the read must not loop here.
         "segment": segment.lower(network, True, model.variables, frame, *memory),
     }
-    gflop = {name: program.cost_analysis()["flops"] / 1e9 for name, program in programs.items()}
-    return gflop | {"step": sum(gflop.values())}
+    costs: dict[str, Any] = {name: program.cost_analysis() for name, program in programs.items()}
+    gflop = {name: float(cost["flops"]) / 1e9 for name, cost in costs.items()}
+    return gflop | {"step": gflop["memorize"] + gflop["segment"]}
 
 
 def load_twin(model: Model, dtype: str) -> Any:
@@ -172,7 +170,7 @@ def load_twin(model: Model, dtype: str) -> Any:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
     config = model.config
-    twin = stm_torch.STM(config.bottleneck, config.blocks, config.width, config.decoder_width)
+    twin: Any = stm_torch.STM(config.bottleneck, config.blocks, config.width, config.decoder_width)
     weights = convert.to_pytorch(model)
     twin.load_state_dict({name: torch.as_tensor(array) for name, array in weights.items()})
     device = "cpu" if on_cpu else "cuda"
@@ -181,7 +179,6 @@ def load_twin(model: Model, dtype: str) -> Any:
 
 def torch_calls(case: Case, twin: Any) -> Calls:
     """Returns memorize, segment and step of PyTorch."""
-    assert torch is not None
     weight = twin.Decoder.pred2.weight  # says device and dtype
 
     def to_image(pixels: np.ndarray) -> Any:

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 OURS, PYTORCH = ".safetensors", (".pth", ".pt")
 
-LIMIT = 1e-3
+LIMIT = 1e-4
 """Largest difference in probability that --verify takes for rounding.
 
-Two right implementations in float32 differ by about 1e-6 here, and by 1e-5 at the hardest pixels;
-a kernel that is transposed, two tensors that are swapped or a wrong epsilon differ by 1e-2 to 1.
+Measured on `random_clip`: two right implementations in float32 differ by 1e-6 to 1e-5. A batch-norm
+epsilon of 1e-3, one kernel with height and width changed over, or two tensors swapped, which have
+the same shape, make 1e-3 to 1.
 """
 
 

@@ -57,12 +57,12 @@ class FrameProgress:
 
     def _line(self, frames: int, now: float) -> str:
         # A file may say fewer frames than it has.
-        known = self._count is not None and frames <= self._count
-        line = f"{frames} of {self._count} frames" if known else f"{frames} frames"
+        count = self._count if self._count is not None and frames <= self._count else None
+        line = f"{frames} frames" if count is None else f"{frames} of {count} frames"
         if self._segmented > WARM_UP:
             rate = (self._segmented - WARM_UP) / max(now - self._warm_since, 1e-6)
             line += f", {rate:.2g} frames/s"
-            if known:
-                left = round((self._count - frames) / rate)
+            if count is not None:
+                left = round((count - frames) / rate)
                 line += f", {left // 60}:{left % 60:02d} left"
         return line

@@ -14,6 +14,7 @@ from typing import Self
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
@@ -37,7 +38,7 @@ class VideoFile:
       height, width: of a frame as shown, in pixels (after the rotation that the file asks for).
       rate: frames a second, the mean where it varies; None if the file does not say.
       count: how many frames the file says it has, for showing progress; None if it does not.
-      stream: index of the stream in the file.
+      stream: which of the file's video streams.
     """
 
     path: pathlib.Path
@@ -118,8 +119,8 @@ def open_frames(path: pathlib.Path) -> Frames:
         if container.format.name.endswith("_pipe") or container.format.name == "image2":
             raise InputError(f"{path} is a single picture: give a video or a folder of pictures")
         _check_whole(path, container)
-        for stream in _decodable(container):
-            first = next(_decode(path, stream.index), None)
+        for index, stream in _decodable(container):
+            first = next(_decode(path, index), None)
             if first is None:
                 continue
             height, width = _upright(first).shape[:2]
@@ -127,7 +128,7 @@ def open_frames(path: pathlib.Path) -> Frames:
             count = stream.frames or None
             if count is None and rate and container.duration:
                 count = round(fractions.Fraction(container.duration, av.time_base) * rate)
-            return VideoFile(path, height, width, rate, count, stream.index)
+            return VideoFile(path, height, width, rate, count, index)
     raise InputError(f"{path} has no video that can be decoded: give a video or a folder of frames")
 
 
@@ -246,13 +247,13 @@ def _reading(path: pathlib.Path) -> Iterator[None]:
         ) from error
 
 
-def _decodable(container: av.container.InputContainer) -> Iterator[av.VideoStream]:
-    for stream in container.streams.video:
+def _decodable(container: InputContainer) -> Iterator[tuple[int, av.VideoStream]]:
+    for index, stream in enumerate(container.streams.video):
         # The cover picture of a sound file is a video stream, too.
         cover = Disposition.attached_pic in stream.disposition
         text = container.format.name in TEXT_FORMATS
         if stream.codec_context is not None and not cover and not text:
-            yield stream
+            yield index, stream
 
 
 def _decode(path: pathlib.Path, stream_index: int) -> Iterator[av.VideoFrame]:
@@ -260,7 +261,7 @@ def _decode(path: pathlib.Path, stream_index: int) -> Iterator[av.VideoFrame]:
     count = 0
     try:
         with av.open(os.path.realpath(path)) as container:
-            stream = container.streams[stream_index]
+            stream = container.streams.video[stream_index]
             stream.thread_type = "AUTO"
             for frame in container.decode(stream):
                 if frame.is_corrupt:
@@ -292,13 +293,15 @@ def _check_size(rgb: np.ndarray, frames: Frames, name: str) -> None:
         )
 
 
-def _check_whole(path: pathlib.Path, container: av.container.InputContainer) -> None:
+def _check_whole(path: pathlib.Path, container: InputContainer) -> None:
     """Raises InputError if the file is shorter than it says it is.
 
     A stream such as .ts says nothing: it is made to be cut anywhere.
     """
     ends = [
-        entry.pos + entry.size for stream in _decodable(container) for entry in stream.index_entries
+        entry.pos + entry.size
+        for _, stream in _decodable(container)
+        for entry in stream.index_entries
     ]
     if "matroska" in container.format.name:
         ends.append(_matroska_end(path))

@@ -13,7 +13,7 @@ def enable_compilation_cache() -> None:
     set up (JAX_COMPILATION_CACHE_DIR) is left as it is, and without a folder that can be written
     to there is simply no cache.
     """
-    if jax.config.jax_compilation_cache_dir:
+    if jax.config.values["jax_compilation_cache_dir"]:
         return
     folder = platformdirs.user_cache_path("stm_jax", appauthor=False) / "compiled"
     with contextlib.suppress(OSError):

@@ -1,0 +1,135 @@
+"""Training clips: image and mask move together, in order, and nothing held back is read."""
+
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stm_jax.config import DataConfig
+from stm_jax.data.augment import View
+from stm_jax.data.clips import clip_from_photograph, clip_from_video
+from stm_jax.data.pipeline import training_clips
+from stm_jax.data.sources import Sample, davis_videos, photographs
+from stm_jax.errors import InputError
+
+
+def draw(path: pathlib.Path, left: int, size: tuple[int, int] = (96, 64)) -> None:
+    """Writes a white square on black, 24 pixels wide, and its 0/255 mask in the DAVIS layout."""
+    mask = np.zeros((size[1], size[0]), np.uint8)
+    mask[20:44, left : left + 24] = 255
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.stack([mask] * 3, axis=-1)).save(path, quality=95)
+
+
+def write_pair(image: pathlib.Path, mask: pathlib.Path, left: int) -> Sample:
+    draw(image, left)
+    draw(mask, left)
+    Image.open(mask).convert("L").save(mask)
+    return Sample(image, mask)
+
+
+@pytest.fixture
+def root(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Two photographs and two videos of ten frames, whose square moves right by 2 pixels."""
+    for name in ("a", "b"):
+        write_pair(tmp_path / f"images/{name}.jpg", tmp_path / f"masks/{name}.png", left=30)
+    for video in ("one", "two"):
+        for t in range(10):
+            write_pair(
+                tmp_path / f"JPEGImages/480p/{video}/{t:05d}.jpg",
+                tmp_path / f"Annotations/480p/{video}/{t:05d}.png",
+                left=10 + 2 * t,
+            )
+    return tmp_path
+
+
+def test_a_view_of_the_whole_image_is_the_image():
+    pixels = np.arange(36, dtype=np.uint8).reshape(6, 6)
+    view = View(center=(3.0, 3.0), extent=6.0)
+    assert np.array_equal(view.of(Image.fromarray(pixels), 6), pixels)
+
+
+def test_a_flipped_and_a_shifted_view():
+    pixels = np.arange(36, dtype=np.uint8).reshape(6, 6)
+    flipped = View(center=(3.0, 3.0), extent=6.0, flip=True).of(Image.fromarray(pixels), 6)
+    assert np.array_equal(flipped, pixels[:, ::-1])
+    shifted = View(center=(5.0, 3.0), extent=6.0).of(Image.fromarray(pixels), 6)
+    assert np.array_equal(shifted[:, :4], pixels[:, 2:])
+    assert not shifted[:, 4:].any()  # outside the image there is no object
+
+
+def agreement(frames: np.ndarray, masks: np.ndarray) -> float:
+    """Share of the pixels at which the white square and its mask agree."""
+    return float(((frames[..., 0] > 110) == (masks > 0)).mean())
+
+
+def test_masks_move_with_their_photograph(root: pathlib.Path):
+    sample = photographs(root)[0]
+    clip = clip_from_photograph(sample, None, np.random.default_rng(3), length=3, size=48)
+    # Outside the image is grey, which counts as white here: look inside the mask only.
+    assert clip["frames"].shape == (3, 48, 48, 3)
+    assert clip["masks"].shape == (3, 48, 48)
+    assert set(np.unique(clip["masks"])) == {0, 1}
+    inside = clip["frames"][..., 0][clip["masks"] > 0]
+    assert (inside > 110).mean() > 0.95
+    assert not np.array_equal(clip["masks"][0], clip["masks"][1])
+
+
+def test_masks_move_with_their_video(root: pathlib.Path):
+    video = davis_videos(root)[0]
+    for seed in range(4):
+        clip = clip_from_video(video, 2, np.random.default_rng(seed), length=3, size=48)
+        assert agreement(clip["frames"][:, 8:-8, 8:-8], clip["masks"][:, 8:-8, 8:-8]) > 0.9
+
+
+def test_no_skip_takes_neighbours(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    read = []
+    original = Sample.read
+    monkeypatch.setattr(Sample, "read", lambda self: read.append(self) or original(self))
+    clip_from_video(davis_videos(root)[0], 0, np.random.default_rng(0), length=3, size=32)
+    steps = np.diff([int(sample.image.stem) for sample in read])
+    assert steps.tolist() in ([1, 1], [-1, -1])
+
+
+def test_a_short_video_keeps_its_order(root: pathlib.Path):
+    video = davis_videos(root)[0]
+    clip = clip_from_video(video, 25, np.random.default_rng(1), length=3, size=32)
+    assert clip["frames"].shape == (3, 32, 32, 3)
+
+
+def test_the_same_seed_gives_the_same_batches_also_from_the_middle(root: pathlib.Path):
+    config = DataConfig(photographs=root, videos=root, video_share=0.5, size=32, batch_size=2)
+    first, again = (iter(training_clips(config, seed=7, steps=8)) for _ in range(2))
+    batches = [next(first) for _ in range(3)]
+    assert np.array_equal(batches[0]["frames"], next(again)["frames"])
+    position = again.get_state()
+    other = iter(training_clips(config, seed=7, steps=8))
+    other.set_state(position)
+    assert np.array_equal(batches[1]["frames"], next(other)["frames"])
+    assert np.array_equal(batches[2]["masks"], next(other)["masks"])
+    assert batches[0]["frames"].shape == (2, 3, 32, 32, 3)
+
+
+def test_what_is_held_back_is_not_there(root: pathlib.Path):
+    assert [video.name for video in davis_videos(root, exclude=("one",))] == ["two"]
+    with pytest.raises(InputError, match="no sequence three"):
+        davis_videos(root, exclude=("three",))
+
+
+def test_bad_data_is_named(root: pathlib.Path, tmp_path: pathlib.Path):
+    with pytest.raises(InputError, match="no images in"):
+        photographs(tmp_path / "nothing")
+    with pytest.raises(InputError, match="no sequence in"):
+        davis_videos(tmp_path / "nothing")
+    sample = photographs(root)[0]
+    draw(sample.mask, 10, size=(50, 64))
+    Image.open(sample.mask).convert("L").save(sample.mask)
+    with pytest.raises(InputError, match=r"a\.png is 50x64 but its image a\.jpg is 96x64"):
+        sample.read()
+    sample.image.write_bytes(sample.image.read_bytes()[:200])
+    with pytest.raises(InputError, match=r"a\.jpg"):
+        sample.read()
+    sample.mask.unlink()
+    with pytest.raises(InputError, match=r"a\.jpg has no mask"):
+        photographs(root)

@@ -1,0 +1,221 @@
+"""Training: the loss follows inference, the state resumes exactly, and a clip is learned."""
+
+import dataclasses
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import stm_jax
+from stm_jax.cli import main
+from stm_jax.config import TINY, DataConfig, StageConfig, TrainConfig
+from stm_jax.errors import InputError
+from stm_jax.nn.model import random_model
+from stm_jax.nn.stm import STM
+from stm_jax.train.loop import train
+from stm_jax.train.losses import clip_logits, clip_loss
+from stm_jax.train.step import initial_state, learning_rates, make_optimizer, make_step
+from tests.test_clips import root  # noqa: F401, a fixture
+
+
+def moving_square(size: int = 48) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a clip of three noisy frames, (3, s, s, 3), and masks of a square, (3, s, s)."""
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 90, (3, size, size, 3), dtype=np.uint8)
+    masks = np.zeros((3, size, size), np.uint8)
+    for t in range(3):
+        masks[t, 12:30, 8 + 4 * t : 26 + 4 * t] = 1
+    frames[masks > 0] += 150
+    return frames, masks
+
+
+def test_training_segments_as_inference_does():
+    frames, masks = moving_square()
+    masks[0, 36:46, 30:46] = 2
+    model = random_model(TINY, seed=1)
+    first_masks = jnp.stack([masks[0] == 1, masks[0] == 2]).astype(jnp.float32)
+    logits = clip_logits(
+        STM(TINY),
+        model.variables,
+        jnp.asarray(frames[None]) / 255,
+        first_masks[None],
+        jnp.ones((1, 2), bool),
+    )
+    segmenter = stm_jax.Segmenter(model, memorize_every=1)
+    expected = segmenter.segment(frames, masks[0], soft=True)[1:]
+    assert np.allclose(jax.nn.softmax(logits[0], axis=1), expected, atol=1e-5)
+
+
+def test_the_loss_written_out():
+    frames, masks = moving_square()
+    model = random_model(TINY)
+    loss, labels = clip_loss(STM(TINY), model.variables, frames[None], masks[None], objects=1)
+    first_masks = jnp.asarray(masks[None, :1] == 1, jnp.float32)
+    logits = clip_logits(
+        STM(TINY), model.variables, frames[None] / 255.0, first_masks, jnp.ones((1, 1), bool)
+    )
+    chosen = np.take_along_axis(
+        np.asarray(jax.nn.log_softmax(logits, axis=2)), masks[None, 1:, None].astype(int), axis=2
+    )
+    assert loss == pytest.approx(-chosen.mean(), rel=1e-5)
+    assert np.array_equal(labels, logits.argmax(axis=2))
+
+
+def test_an_id_that_the_first_mask_lacks_is_background():
+    frames, masks = moving_square()
+    late = masks.copy()
+    late[1:, :5] = 2
+    network, variables = STM(TINY), random_model(TINY).variables
+    alone, _ = clip_loss(network, variables, frames[None], masks[None], objects=2)
+    with_late, _ = clip_loss(network, variables, frames[None], late[None], objects=2)
+    assert alone == with_late
+
+
+def test_gradients_pass_through_the_memory():
+    """What frame 3 says about frame 2's answer, against a difference quotient."""
+    frames, masks = moving_square()
+    model = random_model(TINY)
+
+    def third_frame(shift: float | jax.Array) -> jax.Array:
+        params = jax.tree.map(lambda a: a, model.variables["params"])
+        params["decoder"]["predict"]["bias"] += jnp.array([0.0, shift])
+        logits = clip_logits(
+            STM(TINY),
+            {**model.variables, "params": params},
+            jnp.asarray(frames[None]) / 255,
+            jnp.asarray(masks[None, :1] == 1, jnp.float32),
+            jnp.ones((1, 1), bool),
+        )
+        return logits[0, 1, 1].mean()
+
+    quotient = float(third_frame(0.02) - third_frame(-0.02)) / 0.04
+    assert float(jax.grad(third_frame)(0.0)) == pytest.approx(quotient, rel=0.02)
+
+
+def config_for(folder: pathlib.Path) -> TrainConfig:
+    photos = DataConfig(photographs=folder, size=32, batch_size=2)
+    videos = dataclasses.replace(photos, videos=folder, video_share=0.5, held_back=("two",))
+    return TrainConfig(
+        model=TINY,
+        stages=(
+            StageConfig(photos, steps=3, learning_rate=1e-3, warmup_steps=1),
+            StageConfig(videos, steps=3, learning_rate=1e-3, warmup_steps=1),
+        ),
+        log_every=1,
+        checkpoint_every=2,
+    )
+
+
+def test_a_stopped_run_goes_on_exactly(
+    root: pathlib.Path,  # noqa: F811
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    config = config_for(root)
+    whole = train(config, tmp_path / "whole")
+    for after in (2, 4):  # both stages are interrupted, each at a checkpoint
+        with monkeypatch.context() as patch:
+            patch.setattr("stm_jax.train.loop._report", stop_after(after + 1))
+            with pytest.raises(KeyboardInterrupt):
+                train(config, tmp_path / "parts")
+    parts = train(config, tmp_path / "parts")
+    for expected, found in zip(
+        jax.tree.leaves(whole.variables), jax.tree.leaves(parts.variables), strict=True
+    ):
+        assert np.array_equal(expected, found)
+    loaded = stm_jax.load(tmp_path / "parts")
+    assert loaded.config == TINY
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(
+            jax.tree.leaves(loaded.variables), jax.tree.leaves(whole.variables), strict=True
+        )
+    )
+
+
+def stop_after(step: int):
+    def report(log, done, *_):
+        if done == step:
+            raise KeyboardInterrupt
+
+    return report
+
+
+def test_the_command_trains_and_says_how_to_use_it(
+    root: pathlib.Path,  # noqa: F811
+    tmp_path: pathlib.Path,
+    capsys: pytest.CaptureFixture,
+):
+    recipe = tmp_path / "recipe.py"
+    recipe.write_text(
+        "from pathlib import Path\n"
+        "from stm_jax.config import TINY, DataConfig, StageConfig, TrainConfig\n"
+        "def get_config():\n"
+        "    data = DataConfig(photographs=Path('.'), size=32, batch_size=2)\n"
+        "    stage = StageConfig(data, steps=2, learning_rate=1e-3, warmup_steps=1)\n"
+        "    return TrainConfig(model=TINY, stages=(stage,), log_every=1)\n"
+    )
+    run = tmp_path / "run"
+    arguments = ["train", "--config", str(recipe), "--data", str(root), "--run-folder", str(run)]
+    assert main(arguments) == 0
+    assert f"--weights {run}" in capsys.readouterr().out
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2]
+    arguments[2] = str(tmp_path / "none.py")
+    assert main(arguments) == 2
+    assert "no configuration" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_no_number_stops_the_run(
+    root: pathlib.Path,  # noqa: F811
+    tmp_path: pathlib.Path,
+):
+    config = config_for(root)
+    stage = dataclasses.replace(config.stages[0], learning_rate=float("nan"))
+    with pytest.raises(InputError, match="the loss is nan at step"):
+        train(dataclasses.replace(config, stages=(stage,)), tmp_path / "run")
+
+
+def test_learning_rates_of_two_stages():
+    data = DataConfig()
+    stages = (
+        StageConfig(data, steps=10, learning_rate=1.0, final_learning_rate=0.5, warmup_steps=2),
+        StageConfig(data, steps=10, learning_rate=0.4, final_learning_rate=0.0, warmup_steps=2),
+    )
+    schedule = learning_rates(stages)
+    found = [float(schedule(step)) for step in (0, 1, 2, 10, 11, 12, 20)]
+    assert found == pytest.approx([0.0, 0.5, 1.0, 0.0, 0.2, 0.4, 0.0])
+
+
+def test_trunks_learn_at_their_share():
+    stage = StageConfig(DataConfig(), steps=10, learning_rate=1.0, warmup_steps=0)
+    config = TrainConfig(TINY, (stage,), trunk_factor=0.25, weight_decay=0.0, clip_norm=1e9)
+    params = random_model(TINY).variables["params"]
+    optimizer = make_optimizer(config)
+    updates, _ = optimizer.update(
+        jax.tree.map(jnp.ones_like, params), optimizer.init(params), params
+    )
+    encoder = updates["memory_encoder"]
+    assert np.allclose(encoder["conv_frame"]["kernel"], -0.25, atol=1e-4)
+    assert np.allclose(encoder["conv_mask"]["kernel"], -1.0, atol=1e-4)
+    assert np.allclose(updates["decoder"]["predict"]["bias"], -1.0, atol=1e-4)
+
+
+def test_one_clip_is_learned():
+    frames, masks = moving_square()
+    clips = {"frames": frames[None], "masks": masks[None]}
+    stage = StageConfig(DataConfig(), steps=60, learning_rate=1e-2, warmup_steps=5)
+    optimizer = make_optimizer(TrainConfig(TINY, (stage,)))
+    state = initial_state(random_model(TINY).variables, optimizer)
+    step = make_step(STM(TINY), optimizer, objects=1)
+    losses = []
+    for _ in range(60):
+        state, metrics = step(state, clips)
+        losses.append(float(metrics["loss"]))
+    assert losses[-1] < 0.3 * losses[0]
+    assert metrics["iou"] > 0.8
+    assert optax.global_norm(state["params"]) > 0
