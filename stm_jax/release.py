@@ -106,13 +106,13 @@ def _load_file(path: pathlib.Path) -> Model:
         fields = json.loads(metadata[FORMAT])["config"]
         config = ModelConfig(**{**fields, "blocks": tuple(fields["blocks"])})
         shapes = variable_shapes(config)
-    except (ValueError, TypeError, KeyError, ZeroDivisionError) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise InputError(
             f"{path} has a configuration that this version of stm_jax does not know "
             f"({error}); upgrade stm_jax, or convert the weights again"
         ) from error
     expected = {name: shape.shape for name, shape in shapes.items()}
-    check_entries(arrays, expected, str(path), "convert the weights again")
+    check_entries(arrays, expected, str(path), "save or convert the weights again")
     # Copied, for a donating step deletes them.
     flat = {name: jnp.array(arrays[name], shape.dtype) for name, shape in shapes.items()}
     return Model(config, flax.traverse_util.unflatten_dict(flat, sep="/"))

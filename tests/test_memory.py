@@ -182,8 +182,8 @@ def segment_with_lists(model: Model, frames: np.ndarray, mask: np.ndarray, n: in
 
 
 def test_slots_give_what_an_unbounded_list_gives():
-    frames, mask = clip(10), first_mask()
+    frames, mask = clip(9), first_mask()
     expected = segment_with_lists(lively_model(), frames, mask, n=3)
     found = Segmenter(lively_model(), memorize_every=3).segment(frames, mask, soft=True)
-    np.testing.assert_allclose(found, expected, atol=1e-4)  # float32, fed back nine times
+    np.testing.assert_allclose(found, expected, atol=1e-4)  # float32, fed back eight times
     assert len(np.unique(found[-1].argmax(axis=0))) > 2  # so that the comparison means something

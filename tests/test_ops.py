@@ -1,4 +1,4 @@
-"""Padding, soft aggregation, others and the memory read, on arrays small enough to check by hand."""
+"""Padding, soft aggregation, others and the memory read, on arrays checked by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +63,9 @@ def test_crop_undoes_padding(height, width):
 
 def test_aggregate_one_object():
     # p = 4/5, background 1/5: the odds 4 and 1/4.
-    np.testing.assert_allclose(probabilities(log_odds_of(0.8), [True]), [1 / 17, 16 / 17], rtol=1e-6)
+    np.testing.assert_allclose(
+        probabilities(log_odds_of(0.8), [True]), [1 / 17, 16 / 17], rtol=1e-6
+    )
 
 
 def test_aggregate_two_objects():
@@ -135,7 +137,9 @@ def test_softmax_runs_over_the_memory_for_each_query_position():
     np.testing.assert_allclose(weights, [[0.75, 0.25], [0.5, 0.5]], rtol=1e-6)
     for read in (read_dense, read_slots):
         found = read(query_key, memory_keys, memory_values, filled)
-        np.testing.assert_allclose(found, [[[5.0], [6.0]]], rtol=1e-6)  # 3/4 4 + 1/4 8; 1/2 4 + 1/2 8
+        np.testing.assert_allclose(
+            found, [[[5.0], [6.0]]], rtol=1e-6
+        )  # 3/4 4 + 1/4 8; 1/2 4 + 1/2 8
 
 
 def test_positions_of_all_frames_share_one_softmax():

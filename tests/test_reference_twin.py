@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the PyTorch twin needs torch, which is not installed")
 
-from tests.reference import stm_torch
+from tests.reference import stm_torch  # noqa: E402
 
 VIDEOS = ("single_64x96", "padded_50x70", "multi_72x128")
 
@@ -29,7 +29,7 @@ def twin(shared: pathlib.Path) -> stm_torch.STM:
     return model.double()
 
 
-def assert_agrees(ours: torch.Tensor, theirs: np.ndarray) -> None:
+def assert_agrees(ours: stm_torch.Tensor, theirs: np.ndarray) -> None:
     assert ours.shape == theirs.shape
     # The golden outputs are stored as float32: the tolerance is their rounding.
     np.testing.assert_allclose(ours.detach().numpy(), theirs, rtol=1e-6, atol=1e-6)

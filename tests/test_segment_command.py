@@ -94,10 +94,17 @@ def raise_at(monkeypatch, index: int, action) -> None:
     monkeypatch.setattr(Segmenter, "step", stepping)
 
 
+def stream(inputs: pathlib.Path, **options) -> list[np.ndarray]:
+    """The masks that the segmenter itself gives."""
+    segmenter = Segmenter(release.load(inputs / "tiny.safetensors"), **options)
+    frames = open_frames(inputs / "video.mp4").read()
+    first = segmenter.start(next(frames), read_mask(inputs / "mask.png"), length=COUNT)
+    return [first, *(segmenter.step(frame) for frame in frames)]
+
+
 def test_results(inputs, whole):
-    frames = np.stack(list(open_frames(inputs / "video.mp4").read()))
-    model = release.load(str(inputs / "tiny.safetensors"))
-    expected = Segmenter(model).segment(frames, read_mask(inputs / "mask.png"))
+    frames = list(open_frames(inputs / "video.mp4").read())
+    expected = stream(inputs)
     # Otherwise every run would give the same masks, whatever it did.
     assert all(len(np.unique(mask)) > 1 for mask in expected)
     assert all((later != earlier).any() for earlier, later in itertools.pairwise(expected))
@@ -121,10 +128,7 @@ def test_folder_of_frames_gives_masks_of_their_names(inputs, tmp_path):
 
 def test_options_reach_the_segmenter(inputs, tmp_path):
     assert run(inputs, tmp_path / "out", "--size", "16", "--memorize-every", "2") == 0
-    model = release.load(str(inputs / "tiny.safetensors"))
-    frames = np.stack(list(open_frames(inputs / "video.mp4").read()))
-    segmenter = Segmenter(model, memorize_every=2, short_side=16)
-    expected = segmenter.segment(frames, read_mask(inputs / "mask.png"))
+    expected = stream(inputs, memorize_every=2, short_side=16)
     for index in range(COUNT):
         mask = read_mask(tmp_path / "out" / "masks" / f"{index:05d}.png")
         np.testing.assert_array_equal(mask, expected[index])
@@ -147,17 +151,17 @@ def test_finished_run_is_left_alone(inputs, whole, capsys, monkeypatch):
 
 @pytest.mark.parametrize("begun", ["finished", "stopped"])
 def test_other_settings_need_overwrite(inputs, tmp_path, capsys, monkeypatch, begun):
-    out = tmp_path / "out"
+    out, other = tmp_path / "out", ("--size", "16", "--memorize-every", "2")
     if begun == "stopped":
         raise_at(monkeypatch, 4, lambda: os.kill(os.getpid(), signal.SIGINT))
     assert run(inputs, out) == (130 if begun == "stopped" else 0)
     before = masks_of(out)
     capsys.readouterr()
-    assert run(inputs, out, "--memorize-every", "2") == 2
+    assert run(inputs, out, *other) == 2
     line = error_line(capsys)
-    assert str(out) in line and "(another memorize-every)" in line and "--overwrite" in line
+    assert str(out) in line and "(another memorize-every, size)" in line and "--overwrite" in line
     assert masks_of(out) == before
-    assert run(inputs, out, "--memorize-every", "2", "--overwrite") == 0
+    assert run(inputs, out, *other, "--overwrite") == 0
     assert json.loads((out / "segment.json").read_text())["settings"]["memorize-every"] == 2
 
 
@@ -349,7 +353,7 @@ def test_frames_are_not_held(inputs, tmp_path, monkeypatch):
     frames = open_frames(inputs / "video.mp4")
 
     class Long:
-        height, width, rate, count = frames.height, frames.width, frames.rate, 40
+        height, width, rate, count = frames.height, frames.width, frames.rate, COUNT
         name_of = staticmethod(frames.name_of)
 
         @staticmethod

@@ -3,8 +3,6 @@
 import dataclasses
 import functools
 import importlib.util
-import pathlib
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +19,6 @@ from stm_jax.ops.memory_read import read_dense, read_slots
 from stm_jax.ops.padding import crop, pad, pad_frames, padding_to_stride
 
 torch: Any = importlib.import_module("torch") if importlib.util.find_spec("torch") else None
-PROJECT = pathlib.Path(__file__).resolve().parent.parent
 
 Calls = dict[str, Callable[[], Any]]
 
@@ -163,14 +160,13 @@ def load_twin(model: Model, dtype: str) -> Any:
     if not on_cpu and not torch.cuda.is_available():
         print("without PyTorch beside it: the installed torch cannot use the accelerator")
         return None
-    sys.path.insert(0, str(PROJECT))
-    from tests.reference import stm_torch
+    from stm_jax.convert import torch_twin
 
     # As JAX does by default: float32 is multiplied as TF32, and convolutions are picked by trying.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
     config = model.config
-    twin: Any = stm_torch.STM(config.bottleneck, config.blocks, config.width, config.decoder_width)
+    twin: Any = torch_twin.STM(config.bottleneck, config.blocks, config.width, config.decoder_width)
     weights = convert.to_pytorch(model)
     twin.load_state_dict({name: torch.as_tensor(array) for name, array in weights.items()})
     device = "cpu" if on_cpu else "cuda"

@@ -86,14 +86,11 @@ class Convert:
         else:
             ours, theirs = model, read_pth(self.out)
             back = theirs
-        # To the bit, but for what has to become float32 first.
-        different = sorted(
-            n for n in given if given[n].astype(back[n].dtype).tobytes() != back[n].tobytes()
-        )
-        if different:
+        changed = changed_entries(given, back)
+        if changed:
             raise InputError(
-                f"{self.out} is not to be trusted: {len(different)} of {len(given)} entries came "
-                f"back changed, {different[0]} for one; please report it"
+                f"{self.out} is not to be trusted: {len(changed)} of {len(given)} entries came "
+                f"back changed, {changed[0]} for one; please report it"
             )
         print(f"{len(given)} of {len(given)} entries come back equal, bit for bit")
         difference = largest_difference(ours, theirs)
@@ -106,6 +103,15 @@ class Convert:
                 f"{self.out} is not to be trusted: {told}, above {LIMIT:.0e}; please report it"
             )
         print(f"{told} (rounding: below {LIMIT:.0e})")
+
+
+def changed_entries(given: dict[str, np.ndarray], back: dict[str, np.ndarray]) -> list[str]:
+    """Returns the names whose arrays are not the same to the bit, once in float32 or int64."""
+    return sorted(
+        name
+        for name, array in back.items()
+        if given[name].astype(array.dtype).tobytes() != array.tobytes()
+    )
 
 
 def largest_difference(model: "Model", state_dict: dict[str, np.ndarray]) -> float | None:

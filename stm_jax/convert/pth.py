@@ -36,11 +36,13 @@ def read_pth(path: str | os.PathLike) -> dict[str, np.ndarray]:
     torch = _torch()
     path = pathlib.Path(path)
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            content = torch.load(file, map_location="cpu", weights_only=True)
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     # On a damaged file torch raises whatever its reader stumbles over, KeyError for instance.
     except Exception as error:
         name = re.search(r"GLOBAL ([\w.]+)", str(error))
@@ -50,9 +52,9 @@ def read_pth(path: str | os.PathLike) -> dict[str, np.ndarray]:
                 f"could run any code; {SAVE_SO}"
             ) from error
         raise InputError(f"{path} is cut off, damaged or no PyTorch file; get it again") from error
-    state_dict = _state_dict(content)
+    state_dict = _state_dict(loaded)
     if state_dict is None:
-        found = f" (only {', '.join(map(str, content))[:200]})" if isinstance(content, dict) else ""
+        found = f" (only {', '.join(map(str, loaded))[:200]})" if isinstance(loaded, dict) else ""
         raise InputError(f"{path} holds no state dict{found}; {SAVE_SO}")
     try:
         return {name: _array(tensor) for name, tensor in state_dict.items()}

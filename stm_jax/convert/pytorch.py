@@ -1,5 +1,6 @@
 """The original implementation's state dict to our variables, and back."""
 
+import itertools
 import re
 from collections.abc import Mapping
 
@@ -69,10 +70,11 @@ def config_of(arrays: Mapping[str, np.ndarray]) -> ModelConfig:
                 f"this is no state dict of an STM: it has no {name} of shape {shape}; "
                 "give one with the original implementation's names"
             )
-    # Two digits, so that no name can ask for a billion blocks.
-    found = [re.match(r"Encoder_Q\.res([234])\.(\d{1,2})\.", name) for name in arrays]
+    found = [re.match(r"Encoder_[MQ]\.res([234])\.(\d+)\.", name) for name in arrays]
+    blocks = {match.groups() for match in found if match}
+    # Blocks without a gap, of either encoder, so that a stray or lost entry is told as that.
     counts = [
-        1 + max((int(m[2]) for m in found if m and m[1] == stage), default=0) for stage in "234"
+        next(i for i in itertools.count(1) if (stage, str(i)) not in blocks) for stage in "234"
     ]
     config = ModelConfig(
         name="custom",

@@ -298,11 +298,8 @@ def _check_whole(path: pathlib.Path, container: InputContainer) -> None:
 
     A stream such as .ts says nothing: it is made to be cut anywhere.
     """
-    ends = [
-        entry.pos + entry.size
-        for _, stream in _decodable(container)
-        for entry in stream.index_entries
-    ]
+    entries = [entry for _, stream in _decodable(container) for entry in stream.index_entries]
+    ends = [entry.pos + entry.size for entry in entries]
     if "matroska" in container.format.name:
         ends.append(_matroska_end(path))
     size = path.stat().st_size

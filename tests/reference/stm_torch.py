@@ -57,7 +57,7 @@ def clip_loss(model: STM, frames: np.ndarray, masks: np.ndarray) -> Tensor:
     """
     images = as_images(model, frames)
     truth = torch.as_tensor(masks).long().to(images.device)
-    first = model.memorize(images[0], one_hot(truth[0], int(masks[0].max()) + 1).to(images)[1:])
+    first = model.memorize(images[0], one_hot(masks[0], int(masks[0].max()) + 1).to(images)[1:])
     logits_2 = model.segment(images[1], *(part.unsqueeze(2) for part in first))
     second = model.memorize(images[1], logits_2.softmax(dim=0)[1:].to(images))
     both = (torch.stack(pair, dim=2) for pair in zip(first, second, strict=True))

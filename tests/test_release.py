@@ -1,0 +1,224 @@
+"""Models as files: what is saved comes back, and what is no model is told in one line."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import pickle
+
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors
+import safetensors.numpy
+
+import stm_jax
+from stm_jax import Model, release
+from stm_jax.config import STM_R18, TINY, ModelConfig, TrainConfig
+from stm_jax.errors import InputError
+from stm_jax.train import checkpoint
+from tests.lively import lively_model
+
+
+def flat(model: Model) -> dict[str, np.ndarray]:
+    variables = flax.traverse_util.flatten_dict(model.variables, sep="/")
+    return {path: np.asarray(array) for path, array in variables.items()}
+
+
+def message_of(weights: object) -> str:
+    """Returns the one line that loading it raises."""
+    with pytest.raises(InputError) as caught:
+        release.load(weights)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def rewrite(path: pathlib.Path, arrays: dict, metadata: dict[str, str] | None = None) -> None:
+    """Puts other arrays, and if given another metadata, into a file."""
+    if metadata is None:
+        with safetensors.safe_open(path, "numpy") as file:
+            metadata = file.metadata()
+    safetensors.numpy.save_file(arrays, path, metadata)
+
+
+@pytest.fixture
+def saved(tmp_path) -> pathlib.Path:
+    path = tmp_path / "tiny.safetensors"
+    release.save(lively_model(), path)
+    return path
+
+
+def test_what_is_saved_comes_back_to_the_bit(saved):
+    model = lively_model()
+    counted = flat(model)
+    name = "batch_stats/query_encoder/norm/count"
+    counted[name] = np.array(12345, np.int32)
+    model = Model(TINY, flax.traverse_util.unflatten_dict(counted, sep="/"))
+    stm_jax.save(model, saved)
+    found = stm_jax.load(saved)
+    assert found.config == TINY
+    assert flat(found).keys() == counted.keys() and flat(found)[name] == 12345
+    for path, array in flat(found).items():
+        assert array.dtype == counted[path].dtype and array.shape == counted[path].shape, path
+        assert array.tobytes() == counted[path].tobytes(), path
+
+
+def test_other_configurations_come_back(tmp_path, saved):
+    config = ModelConfig("mine", bottleneck=False, blocks=(1, 1, 1), width=8, decoder_width=8)
+    release.save(Model(config, lively_model().variables), tmp_path / "mine.safetensors")
+    assert release.load(tmp_path / "mine.safetensors").config == config
+
+
+def test_half_precision_is_stored_and_loaded_as_float32(saved):
+    whole = saved.stat().st_size
+    given = flat(lively_model())
+    variance = "batch_stats/query_encoder/norm/var"
+    given[variance] = np.full(8, 1e-9, np.float32)  # would be 0 in float16
+    model = Model(TINY, flax.traverse_util.unflatten_dict(given, sep="/"))
+    release.save(model, saved, dtype=np.float16)
+    assert saved.stat().st_size < 0.7 * whole
+    found = flat(release.load(saved))
+    np.testing.assert_array_equal(found[variance], given[variance])
+    for path, array in found.items():
+        assert array.dtype == given[path].dtype, path
+        if not path.endswith("/var"):
+            rounded = given[path].astype(np.float16) if array.dtype == np.float32 else given[path]
+            np.testing.assert_array_equal(array, rounded, err_msg=path)
+
+
+def test_the_metadata_holds_the_configuration_and_the_origin(saved):
+    release.save(lively_model(), saved, about="trained on noise")
+    with safetensors.safe_open(saved, "numpy") as file:
+        metadata = file.metadata()
+    assert list(metadata) == ["stm_jax"]
+    content = json.loads(metadata["stm_jax"])
+    assert content["about"] == "trained on noise"
+    assert content["config"] == dataclasses.asdict(TINY) | {"blocks": [1, 1, 1]}
+
+
+def test_equal_models_give_equal_files(saved):
+    before = saved.read_bytes()
+    for _ in range(5):
+        release.save(lively_model(), saved)
+        assert saved.read_bytes() == before
+
+
+def test_a_failed_write_leaves_the_old_file(saved, monkeypatch):
+    before = saved.read_bytes()
+
+    def full(self, content):
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        release.save(lively_model(), saved)
+    assert saved.read_bytes() == before
+    assert os.listdir(saved.parent) == [saved.name]
+
+
+def test_weights_that_do_not_fit_are_all_told(saved):
+    arrays = flat(lively_model())
+    del arrays["params/decoder/predict/bias"], arrays["batch_stats/query_encoder/norm/mean"]
+    arrays["params/decoder/more"] = np.zeros(1, np.float32)
+    arrays["params/query_head/key/bias"] = np.zeros((2, 2), np.float32)
+    rewrite(saved, arrays)
+    assert message_of(saved) == (
+        f"{saved} does not fit: "
+        "2 missing (batch_stats/query_encoder/norm/mean, params/decoder/predict/bias), "
+        "1 unexpected (params/decoder/more), "
+        "1 misshapen (params/query_head/key/bias is 2x2 instead of 4); "
+        "save or convert the weights again"
+    )
+
+
+def test_weights_of_another_network_are_one_short_line(saved):
+    metadata = {"stm_jax": json.dumps({"config": dataclasses.asdict(STM_R18)})}
+    rewrite(saved, flat(lively_model()), metadata)
+    assert "misshapen" in message_of(saved) and len(message_of(saved)) < 3000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "no json",
+        "{}",
+        "[]",
+        '{"config": null}',
+        '{"config": {"blocks": [1, 1, 1]}}',
+        json.dumps({"config": dataclasses.asdict(TINY) | {"attention": "new"}}),
+        json.dumps({"config": dataclasses.asdict(TINY) | {"width": 0}}),
+        json.dumps({"config": dataclasses.asdict(TINY) | {"blocks": 3}}),
+        json.dumps({"config": dataclasses.asdict(TINY) | {"blocks": [1, 1]}}),
+        json.dumps({"config": dataclasses.asdict(TINY) | {"width": "8"}}),
+    ],
+)
+def test_a_configuration_that_is_not_known(saved, content):
+    rewrite(saved, flat(lively_model()), {"stm_jax": content})
+    assert "configuration" in message_of(saved)
+
+
+def test_pytorch_names_in_a_safetensors_file(saved):
+    rewrite(saved, {"Encoder_Q.conv1.weight": np.zeros(1, np.float32)}, {"format": "pt"})
+    assert f"stm-jax convert {saved} OUT.safetensors" in message_of(saved)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "pt"])
+def test_a_pytorch_file_is_not_opened_but_explained(tmp_path, suffix):
+    path = tmp_path / f"weights.{suffix}"
+    path.write_bytes(b"")
+    assert message_of(path).endswith(f"first: stm-jax convert {path} OUT.safetensors")
+
+
+class Evil:
+    """What a pickle of it does when it is loaded."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_no_pickle_is_loaded(saved, tmp_path):
+    saved.write_bytes(pickle.dumps(Evil(tmp_path / "hacked")))
+    assert "no whole safetensors file" in message_of(saved)
+    assert not (tmp_path / "hacked").exists()
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
+def test_a_file_that_is_cut_off(saved, share):
+    whole = saved.read_bytes()
+    saved.write_bytes(whole[: int(share * len(whole))])
+    assert f"{saved} is no whole safetensors file" in message_of(saved)
+
+
+def test_an_unknown_name_lists_what_is_bundled(tmp_path, monkeypatch):
+    monkeypatch.setattr(release, "BUNDLED", tmp_path)
+    assert message_of("stm-r99").endswith("bundled are: none")
+    release.save(lively_model(), tmp_path / "stm-b.safetensors")
+    release.save(lively_model(), tmp_path / "stm-a.safetensors")
+    assert message_of("stm-r99") == (
+        "no weights stm-r99: no such file or folder; bundled are: stm-a, stm-b"
+    )
+    assert release.load("stm-a").config == TINY
+
+
+def test_the_newest_checkpoint_of_a_run_is_loaded(tmp_path):
+    checkpoint.write_config(tmp_path, TrainConfig(model=TINY, stages=()))
+    assert "no checkpoint yet" in message_of(tmp_path)
+    newest = lively_model().variables
+    with checkpoint.open_manager(tmp_path) as manager:
+        for step, variables in ((1, jax.tree.map(jnp.zeros_like, newest)), (2, newest)):
+            checkpoint.save(manager, step, variables | {"step": jnp.int32(step)}, {})
+    found = release.load(tmp_path)
+    assert found.config == TINY
+    assert flat(found).keys() == flat(lively_model()).keys()
+    for path, array in flat(found).items():
+        np.testing.assert_array_equal(array, flat(lively_model())[path], err_msg=path)
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    assert "is no training run" in message_of(tmp_path)
