@@ -6,6 +6,7 @@ DIR holds `data/duts-tr-subset` (images/, masks/), `data/davis2016-train` (the D
 480p) and `weights/resnet18_imagenet_trunk.safetensors` (torchvision names).
 """
 
+import dataclasses
 from pathlib import Path
 
 from stm_jax.config import STM_R18, DataConfig, StageConfig, TrainConfig
@@ -25,12 +26,16 @@ def get_config() -> TrainConfig:
         first_skip=2,
         last_skip=25,
     )
+    # The first two stages see objects smaller than they are at 480 rows: this one does not.
+    full_size = dataclasses.replace(videos, size=384, batch_size=2, first_skip=5)
     return TrainConfig(
         model=STM_R18,
         trunk=Path("weights/resnet18_imagenet_trunk.safetensors"),
         stages=(
             StageConfig(photographs, steps=1200, learning_rate=3e-4, final_learning_rate=1e-4),
             StageConfig(videos, steps=1100, learning_rate=2e-4, final_learning_rate=2e-6),
+            StageConfig(full_size, steps=450, learning_rate=2e-4, final_learning_rate=2e-6),
         ),
+        checkpoint_every=100,
         trunk_factor=0.5,
     )

@@ -1,10 +1,31 @@
 """Space-Time Memory Networks for JAX: follow an object through a video from its first mask."""
 
-from stm_jax import convert
+import importlib
+from typing import TYPE_CHECKING
+
 from stm_jax.errors import InputError
-from stm_jax.infer.segmenter import Segmenter
-from stm_jax.nn.model import Model
-from stm_jax.release import load, save
+
+if TYPE_CHECKING:
+    from stm_jax import convert
+    from stm_jax.infer.segmenter import Segmenter
+    from stm_jax.nn.model import Model
+    from stm_jax.release import load, save
 
 __version__ = "0.1.0"
 __all__ = ["InputError", "Model", "Segmenter", "convert", "load", "save"]
+
+# Imported when first asked for: they bring JAX, and `stm-jax --help` should not wait for it.
+_HOMES = {
+    "Model": "stm_jax.nn.model",
+    "Segmenter": "stm_jax.infer.segmenter",
+    "load": "stm_jax.release",
+    "save": "stm_jax.release",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "convert":
+        return importlib.import_module("stm_jax.convert")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

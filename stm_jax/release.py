@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+from typing import Any
 
 import flax.traverse_util
 import jax.numpy as jnp
@@ -65,7 +66,7 @@ def save(
         OSError: The file cannot be written; what was at `path` before is untouched.
     """
 
-    def stored(name: str, array: jnp.ndarray) -> np.ndarray:
+    def stored(name: str, array: Any) -> np.ndarray:
         # A variance below float16's smallest number would come back as 0.
         exact = name.endswith("/var") or not jnp.issubdtype(array.dtype, jnp.floating)
         # Not ascontiguousarray, which makes a vector of a single number.

@@ -18,7 +18,7 @@ from stm_jax.config import STM_R18, STM_R50, TINY, ModelConfig
 from stm_jax.convert.pytorch import variable_shapes
 from stm_jax.errors import InputError
 from stm_jax.nn.encoders import IMAGENET_MEAN, IMAGENET_STD
-from stm_jax.nn.stm import STM
+from stm_jax.nn.stm import STM, query
 from tests.lively import lively_model
 
 TRUNKS = {"resnet18": STM_R18, "resnet50": STM_R50}
@@ -233,7 +233,7 @@ def test_a_network_of_another_make_has_no_pytorch_names():
 
 
 def test_importing_stm_jax_does_not_import_torch():
-    program = "import sys, stm_jax, stm_jax.cli; assert 'torch' not in sys.modules"
+    program = "import sys, stm_jax.cli; from stm_jax import *; assert 'torch' not in sys.modules"
     root = pathlib.Path(__file__).parent.parent
     subprocess.run([sys.executable, "-c", program], cwd=root, check=True)
 
@@ -312,10 +312,10 @@ def test_trunk_features_follow_an_object(started, shared):
     stays = np.mean([overlap(masks[0], mask) for mask in masks[1:]])
     assert stays < 0.3
     before, after, _ = started
-    query = jax.jit(lambda v, f: STM(after.config).apply(v, f, method="query").r4[0])
+    encode = jax.jit(lambda v, f: query(STM(after.config), v, f)[0].r4[0])
     scores = []
     for model in (before, after):
-        features = [np.asarray(query(model.variables, frame[None])) for frame in frames]
+        features = [np.asarray(encode(model.variables, frame[None])) for frame in frames]
         found = carry(features, masks[0])
         scores.append(np.mean([overlap(a, b) for a, b in zip(found, masks[1:], strict=True)]))
     assert scores[1] > 0.55

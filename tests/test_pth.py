@@ -21,7 +21,7 @@ ARRAYS = {
 }
 
 
-def tensors(prefix: str = "") -> dict[str, torch.Tensor]:
+def tensors(prefix: str = "") -> dict:
     return {prefix + name: torch.tensor(array) for name, array in ARRAYS.items()}
 
 

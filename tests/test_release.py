@@ -27,7 +27,7 @@ def flat(model: Model) -> dict[str, np.ndarray]:
     return {path: np.asarray(array) for path, array in variables.items()}
 
 
-def message_of(weights: object) -> str:
+def message_of(weights: str | pathlib.Path) -> str:
     """Returns the one line that loading it raises."""
     with pytest.raises(InputError) as caught:
         release.load(weights)

@@ -1,11 +1,11 @@
 """`stm-jax segment` from end to end, with a tiny network: results, bad inputs, going on."""
 
+import dataclasses
 import hashlib
 import itertools
 import json
 import os
 import pathlib
-import pickle
 import shutil
 import signal
 import subprocess
@@ -20,11 +20,9 @@ from PIL import Image
 import stm_jax.commands.segment as command
 from stm_jax import release
 from stm_jax.cli import main
-from stm_jax.config import TINY
 from stm_jax.data.masks import read_mask, write_mask
 from stm_jax.data.video_files import VideoWriter, open_frames
 from stm_jax.infer.segmenter import Segmenter
-from stm_jax.nn.model import random_model
 from tests.lively import clip, lively_model
 
 HEIGHT, WIDTH, COUNT = 32, 48, 8
@@ -177,7 +175,9 @@ def test_other_mask_needs_overwrite(inputs_copy, tmp_path, capsys):
 def test_other_weights_need_overwrite(inputs_copy, tmp_path, capsys):
     out = tmp_path / "out"
     assert run(inputs_copy, out) == 0
-    release.save(random_model(TINY, seed=1), inputs_copy / "tiny.safetensors")
+    model = lively_model()
+    doubled = jax.tree.map(lambda leaf: np.asarray(leaf) * 2, model.variables)
+    release.save(dataclasses.replace(model, variables=doubled), inputs_copy / "tiny.safetensors")
     capsys.readouterr()
     assert run(inputs_copy, out) == 2
     assert "(another weights)" in error_line(capsys)
@@ -266,9 +266,11 @@ main(sys.argv[1:])
     killed = subprocess.run(
         [sys.executable, "-c", program, "segment", *given],
         env=os.environ | cache | {"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
         check=False,
     )
-    assert killed.returncode == -signal.SIGKILL
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert len(masks_of(out)) == 6 and (out / ".resume" / "state.npz").exists()
     assert run(inputs, out) == 0
     assert masks_of(out) == masks_of(whole)
@@ -368,97 +370,3 @@ def test_frames_are_not_held(inputs, tmp_path, monkeypatch):
     monkeypatch.setattr(command, "open_frames", lambda path: Long)
     assert run(inputs, tmp_path / "out") == 0
     assert len(most) == 40 and max(most) <= 4
-
-
-BAD_INPUTS = {
-    "no such video": ({"video": "nothing.mp4"}, "no such video"),
-    "video is text": ({"video": "notes.mp4"}, "is no video"),
-    "truncated video": ({"video": "cut.mp4"}, "cut off"),
-    "empty folder": ({"video": "empty"}, "no frames"),
-    "frames of two sizes": ({"video": "sizes"}, "is 20x16 but the first frame is 48x32"),
-    "no such mask": ({"mask": "nothing.png"}, "no such file"),
-    "mask is no picture": ({"mask": "notes.mp4"}, "is not a picture"),
-    "mask is a photograph": ({"mask": "frames/shot0.png"}, "photograph"),
-    "empty mask": ({"mask": "black.png"}, "is empty"),
-    "mask of another size": ({"mask": "small.png"}, "is 4x3 but the frames are 48x32"),
-    "no such weights": ({"weights": "nothing.safetensors"}, "nothing.safetensors"),
-    "weights are text": ({"weights": "notes.safetensors"}, "notes.safetensors"),
-    "weights are a pickle": ({"weights": "evil.pth"}, "evil.pth"),
-    "weights are a pickle by another name": ({"weights": "evil.safetensors"}, "evil.safetensors"),
-    "out is a file": ({"out": "notes.mp4"}, "notes.mp4"),
-    "memorize every 0": ({"memorize-every": "0"}, "--memorize-every is 0"),
-    "size of -3": ({"size": "-3"}, "--size is -3"),
-}
-
-
-class Evil:
-    """What a pickle of it does when it is loaded."""
-
-    def __init__(self, path: pathlib.Path) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return pathlib.Path.touch, (self.path,)
-
-
-@pytest.fixture(scope="module")
-def bad(inputs, tmp_path_factory) -> pathlib.Path:
-    folder = shutil.copytree(inputs, tmp_path_factory.mktemp("bad") / "inputs")
-    (folder / "notes.mp4").write_text("hello world\n" * 50)
-    (folder / "notes.safetensors").write_text("hello world\n" * 50)
-    video = (folder / "video.mp4").read_bytes()
-    (folder / "cut.mp4").write_bytes(video[: len(video) * 2 // 3])
-    (folder / "empty").mkdir()
-    shutil.copytree(folder / "frames", folder / "sizes")
-    Image.fromarray(np.zeros((16, 20, 3), np.uint8)).save(folder / "sizes" / "shot1.png")
-    write_mask(folder / "black.png", np.zeros((HEIGHT, WIDTH), np.uint8))
-    write_mask(folder / "small.png", np.ones((3, 4), np.uint8))
-    for name in ("evil.pth", "evil.safetensors"):
-        (folder / name).write_bytes(pickle.dumps({"w": Evil(folder / "hacked")}))
-    return folder
-
-
-@pytest.mark.parametrize("name", BAD_INPUTS)
-def test_bad_input_is_one_line_and_status_2(bad, tmp_path, capsys, name):
-    changes, expected = BAD_INPUTS[name]
-    given = {"mask": "mask.png", "weights": "tiny.safetensors"} | changes
-    video = given.pop("video", "video.mp4")
-    options = {k: v if k in ("memorize-every", "size") else bad / v for k, v in given.items()}
-    options = {"out": tmp_path / "out"} | options
-    arguments = [part for k, v in options.items() for part in (f"--{k}", str(v))]
-    assert main(["segment", str(bad / video), *arguments]) == 2
-    line = error_line(capsys)
-    assert line.startswith("error: ") and expected in line
-    assert not (bad / "hacked").exists()
-
-
-@pytest.mark.parametrize(
-    "arguments", [[], ["dance"], ["segment", "video.mp4"], ["segment", "v", "--mask", "m", "--x"]]
-)
-def test_wrong_usage_is_status_2(arguments, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        main(arguments)
-    assert stopped.value.code == 2
-
-
-def test_help_does_not_wait_for_jax():
-    program = """
-import sys
-from stm_jax.cli import main
-try:
-    main(["segment", "--help"])
-except SystemExit:
-    pass
-assert "jax" not in sys.modules and "flax" not in sys.modules
-"""
-    paths = [str(pathlib.Path(command.__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-    helped = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert helped.returncode == 0, helped.stderr
-    assert "--memorize-every" in helped.stdout

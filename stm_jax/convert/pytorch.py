@@ -1,8 +1,10 @@
 """The original implementation's state dict to our variables, and back."""
 
+import functools
 import itertools
 import re
 from collections.abc import Mapping
+from typing import cast
 
 import flax.traverse_util
 import jax
@@ -51,10 +53,11 @@ def to_pytorch(model: Model) -> dict[str, np.ndarray]:
     return state_dict
 
 
-def variable_shapes(config: ModelConfig) -> dict[str, jax.ShapeDtypeStruct]:
+@functools.cache
+def variable_shapes(config: ModelConfig) -> Mapping[str, jax.ShapeDtypeStruct]:
     """Returns the shape and dtype of every variable by its path, without computing any."""
     shapes = jax.eval_shape(lambda key: initialize(config, key), jax.random.key(0))
-    return flax.traverse_util.flatten_dict(shapes, sep="/")
+    return cast(Mapping, flax.traverse_util.flatten_dict(shapes, sep="/"))
 
 
 def config_of(arrays: Mapping[str, np.ndarray]) -> ModelConfig:

@@ -62,6 +62,12 @@ class TrunkBlock(nn.Module):
 class Encoder(nn.Module):
     """A ResNet from its stem to its third stage; with masks it is the memory encoder."""
 
+    mean: Tensor
+    std: Tensor
+    res2: nn.Sequential
+    res3: nn.Sequential
+    res4: nn.Sequential
+
     def __init__(self, bottleneck: bool, blocks: tuple[int, ...], width: int, masks: bool):
         super().__init__()
         self.register_buffer("mean", torch.tensor(IMAGE_MEAN).reshape(1, 3, 1, 1))

@@ -1,5 +1,7 @@
 """ImageNet trunks as the start of training."""
 
+from typing import Any
+
 import flax.traverse_util
 import jax
 import numpy as np
@@ -27,7 +29,7 @@ def with_trunk(model: Model, trunk: dict[str, np.ndarray]) -> Model:
         InputError: Entries are missing, unexpected or misshapen: one error tells of all.
     """
     trunk = {name: np.asarray(array, np.float32) for name, array in trunk.items()}
-    flat = flax.traverse_util.flatten_dict(model.variables, sep="/")
+    flat: dict[str, Any] = {**flax.traverse_util.flatten_dict(model.variables, sep="/")}
     shapes = variable_shapes(model.config)
     for encoder in ENCODERS:
         wanted = {
