@@ -1,8 +1,8 @@
 """`stm-jax demo`: the bundled clip with the bundled weights, scored against masks made by hand."""
 
 import dataclasses
+import io
 import json
-import os
 import pathlib
 import time
 
@@ -12,6 +12,7 @@ from stm_jax.commands.segment import Segment
 from stm_jax.data.masks import read_mask
 from stm_jax.data.video_files import open_frames
 from stm_jax.eval.davis import contour_accuracy, region_similarity
+from stm_jax.files import write_whole
 from stm_jax.viz.overlay import contact_sheet
 
 ASSETS = pathlib.Path(__file__).parent.parent / "assets"
@@ -64,12 +65,10 @@ class Demo:
         ]
         pictures = [frames[i] for i in names], [found[i] for i in names]
         sheet = contact_sheet(*pictures, SHEET_COLUMNS, captions)
-        temporary = self.out / ".contact_sheet.tmp.png"
-        sheet.save(temporary)
-        os.replace(temporary, self.out / "contact_sheet.png")
-        temporary = self.out / ".metrics.json.tmp"
-        temporary.write_text(json.dumps(metrics, indent=2) + "\n")
-        os.replace(temporary, self.out / "metrics.json")
+        encoded = io.BytesIO()
+        sheet.save(encoded, format="PNG")
+        write_whole(self.out / "contact_sheet.png", encoded.getvalue())
+        write_whole(self.out / "metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
 
         print(f"masks:         {self.out / 'masks'}")
         print(f"video:         {self.out / 'overlay.mp4'}")

@@ -13,6 +13,7 @@ import orbax.checkpoint as ocp
 
 from stm_jax.config import ModelConfig
 from stm_jax.errors import InputError
+from stm_jax.files import write_whole
 from stm_jax.nn.model import Model
 
 CONFIG = "config.json"
@@ -52,9 +53,7 @@ def restore(manager: ocp.CheckpointManager, state: Any) -> tuple[int, Any, dict]
 def write_config(run: pathlib.Path, config: Any) -> None:
     """Writes the resolved configuration beside the checkpoints."""
     text = json.dumps(dataclasses.asdict(config), indent=2, default=str)
-    temporary = run / (CONFIG + ".tmp")
-    temporary.write_text(text + "\n")
-    temporary.replace(run / CONFIG)
+    write_whole(run / CONFIG, (text + "\n").encode())
 
 
 def load_checkpoint(run: pathlib.Path) -> Model:
@@ -65,8 +64,15 @@ def load_checkpoint(run: pathlib.Path) -> Model:
     """
     if not (run / CONFIG).is_file():
         raise InputError(f"{run} is no training run: it has no {CONFIG}")
-    fields = json.loads((run / CONFIG).read_text())["model"]
-    config = ModelConfig(**{**fields, "blocks": tuple(fields["blocks"])})
+    try:
+        fields = json.loads((run / CONFIG).read_text())["model"]
+        config = ModelConfig(**{**fields, "blocks": tuple(fields["blocks"])})
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{run / CONFIG} is damaged ({error}); copy it from the run again"
+        ) from error
+    if not (run / "checkpoints").is_dir():
+        raise InputError(f"{run} has no checkpoint yet; wait for the first, or train further")
     with open_manager(run) as manager:
         step = manager.latest_step()
         if step is None:

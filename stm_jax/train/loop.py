@@ -4,8 +4,8 @@ import json
 import pathlib
 import time
 
-import jax
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from stm_jax.config import TrainConfig
@@ -58,10 +58,10 @@ def train(config: TrainConfig, run: pathlib.Path) -> Model:
                 done += 1
                 metrics_since.append(metrics)
                 if done % config.log_every == 0 or done == end:
-                    mean = jax.tree.map(lambda *a: np.mean(a).item(), *metrics_since)
+                    mean = {n: float(np.mean([m[n] for m in metrics_since])) for n in metrics}
                     seconds = time.perf_counter() - since
                     rate = len(metrics_since) * stage.data.batch_size / seconds
-                    _report(log, done, config, index, mean, float(schedule(done)), rate)
+                    _report(log, done, config, index, mean, np.asarray(schedule(done)).item(), rate)
                     if not np.isfinite(mean["loss"]):
                         raise InputError(
                             f"the loss is {mean['loss']} at step {done}; lower the learning "
@@ -79,7 +79,7 @@ def _initial_model(config: TrainConfig) -> Model:
         return model
     try:
         trunk = load_file(config.trunk)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise InputError(f"the trunk {config.trunk} cannot be read: {error}") from error
     return with_trunk(model, trunk)
 
