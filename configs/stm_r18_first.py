@@ -28,9 +28,6 @@ def get_config() -> TrainConfig:
     )
     # The first two stages see objects smaller than they are at 480 rows: this one does not.
     full_size = dataclasses.replace(videos, size=384, batch_size=2, first_skip=5)
-    # What is followed is so far always what strikes the eye. Here every photograph's object moves
-    # over another photograph, whose own object must be left alone.
-    distracted = dataclasses.replace(full_size, size=320, video_share=0.5, paste_share=1.0)
     return TrainConfig(
         model=STM_R18,
         trunk=Path("weights/resnet18_imagenet_trunk.safetensors"),
@@ -38,7 +35,6 @@ def get_config() -> TrainConfig:
             StageConfig(photographs, steps=1200, learning_rate=3e-4, final_learning_rate=1e-4),
             StageConfig(videos, steps=1100, learning_rate=2e-4, final_learning_rate=2e-6),
             StageConfig(full_size, steps=450, learning_rate=2e-4, final_learning_rate=2e-6),
-            StageConfig(distracted, steps=380, learning_rate=2e-4, final_learning_rate=2e-6),
         ),
         checkpoint_every=100,
         trunk_factor=0.5,

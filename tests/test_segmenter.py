@@ -96,6 +96,7 @@ LATE[2:8, 30:44] = 4
 def test_a_late_object_is_there_from_its_frame_on(segmenter):
     before = stream(segmenter, FRAMES[:4])
     assert 2 not in before
+    estimate = segmenter.state_arrays()["masks"]
     ids = segmenter.add_objects(FRAMES[3], LATE)
     np.testing.assert_array_equal(ids, np.where(LATE > 0, LATE, before[3]))
     assert segmenter.object_ids == (*IDS, 2)
@@ -103,6 +104,7 @@ def test_a_late_object_is_there_from_its_frame_on(segmenter):
     assert masks.shape[0] == 5
     np.testing.assert_array_equal(masks[:, LATE == 2].mean(axis=1), [0, 0, 0, 1, 0])
     np.testing.assert_array_equal(masks[:, LATE == 4].mean(axis=1), [0, 1, 0, 0, 0])
+    np.testing.assert_array_equal(masks[:3, LATE == 0], estimate[:, LATE == 0])
     later = [segmenter.step(frame) for frame in FRAMES[4:]]
     assert 2 in np.unique(later)
     state = segmenter.state_arrays()
