@@ -19,6 +19,7 @@ def shared() -> pathlib.Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Compiles a program that several tests need once."""
+    """Compiles a program that several tests need once; multiplies float32 as float32 anywhere."""
+    jax.config.update("jax_default_matmul_precision", "highest")
     jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("jax_cache")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

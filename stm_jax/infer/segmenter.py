@@ -220,7 +220,8 @@ class Segmenter:
 
         Args:
             frame: (H, W, 3) uint8. Either the frame that was given last, whose answer is then
-                corrected, or the next one, which is segmented first.
+                corrected, or the next one, which is segmented first. A next frame that is the same
+                to the last pixel counts as the one given last.
             mask: (H, W) uint8. Where it is not 0 it overwrites the estimate; an id that was
                 not there before is one more object from this frame on.
 
