@@ -87,7 +87,7 @@ def make_step(
             "batch_stats": state["batch_stats"],
             "opt_state": opt_state,
         }
-        gradient_norm = optax.global_norm(gradients)
+        gradient_norm = optax.tree.norm(gradients)
         return new_state, {"loss": loss, "gradient_norm": gradient_norm, "iou": overlap.mean()}
 
     return jax.jit(step, donate_argnums=0)
