@@ -69,7 +69,8 @@ class DataConfig:
         videos: Folder in the DAVIS layout; None for no videos.
         held_back: Sequences of `videos` that are never trained on.
         video_share: Share of the clips that come from videos.
-        paste_share: Share of the photographs whose object moves over another photograph.
+        pasted: The most further objects, cut out of photographs, that move over a clip.
+        objects: The most objects a clip asks to follow; the rest are there to be told apart.
         length: Frames a clip.
         size: Side of the square clips in pixels, a multiple of 16.
         batch_size: Clips a step, over all devices.
@@ -81,7 +82,8 @@ class DataConfig:
     videos: pathlib.Path | None = None
     held_back: tuple[str, ...] = ()
     video_share: float = 0.0
-    paste_share: float = 0.4
+    pasted: int = 1
+    objects: int = 1
     length: int = 3
     size: int = 192
     batch_size: int = 4

@@ -8,7 +8,7 @@ from PIL import Image
 
 from stm_jax.config import DataConfig
 from stm_jax.data.augment import View
-from stm_jax.data.clips import clip_from_photograph, clip_from_video
+from stm_jax.data.clips import Layer, clip_from_photograph, clip_from_video, layer_from
 from stm_jax.data.pipeline import training_clips
 from stm_jax.data.sources import Sample, davis_videos, photographs
 from stm_jax.errors import InputError
@@ -66,7 +66,7 @@ def agreement(frames: np.ndarray, masks: np.ndarray) -> float:
 
 def test_masks_move_with_their_photograph(root: pathlib.Path):
     sample = photographs(root)[0]
-    clip = clip_from_photograph(sample, None, np.random.default_rng(3), length=3, size=48)
+    clip = clip_from_photograph(sample, [], np.random.default_rng(3), length=3, size=48)
     # Outside the image is grey, which counts as white here: look inside the mask only.
     assert clip["frames"].shape == (3, 48, 48, 3)
     assert clip["masks"].shape == (3, 48, 48)
@@ -79,22 +79,73 @@ def test_masks_move_with_their_photograph(root: pathlib.Path):
 def test_masks_move_with_their_video(root: pathlib.Path):
     video = davis_videos(root)[0]
     for seed in range(4):
-        clip = clip_from_video(video, 2, np.random.default_rng(seed), length=3, size=48)
+        clip = clip_from_video(video, 2, [], np.random.default_rng(seed), length=3, size=48)
         assert agreement(clip["frames"][:, 8:-8, 8:-8], clip["masks"][:, 8:-8, 8:-8]) > 0.9
+
+
+def plain(color: tuple[int, int, int], shape: tuple[slice, slice]) -> Layer:
+    """Returns an image of one colour, 96x64, of which `shape` is to be pasted."""
+    mask = np.zeros((64, 96), np.uint8)
+    mask[shape] = 1
+    return Image.new("RGB", (96, 64), color), Image.fromarray(mask)
+
+
+def test_what_is_pasted_lies_on_top_and_may_be_followed(root: pathlib.Path):
+    sample = photographs(root)[0]
+    layers = [
+        plain((250, 0, 0), (slice(20, 44), slice(30, 60))),
+        plain((0, 0, 250), (slice(24, 40), slice(40, 56))),
+    ]
+    seen = set()
+    for seed in range(30):
+        clip = clip_from_photograph(
+            sample, layers, np.random.default_rng(seed), length=3, size=48, objects=2
+        )
+        red, green, blue = (clip["frames"][..., i].astype(int) for i in range(3))
+        if np.array_equal(red, green):
+            continue  # a clip without colour
+        is_red, is_blue = (red > 150) & (green < 60), (blue > 150) & (green < 60)
+        seen.update(np.unique(clip["masks"]).tolist())
+        for number in (1, 2):
+            shown = clip["masks"] == number
+            # An object is one of the three, whole, with no hole that another has not covered.
+            wholes = [shown[place].mean() for place in (is_red, is_blue) if place.any()]
+            assert all(share in (0.0, 1.0) for share in wholes), (seed, number, wholes)
+    assert seen == {0, 1, 2}
+
+
+def test_no_more_objects_are_followed_than_asked_for(root: pathlib.Path):
+    sample = photographs(root)[0]
+    layers = [plain((250, 0, 0), (slice(20, 44), slice(30, 60)))] * 2
+    for seed in range(8):
+        clip = clip_from_photograph(sample, layers, np.random.default_rng(seed), 3, 48)
+        assert set(np.unique(clip["masks"])) == {0, 1}
+
+
+def test_a_layer_takes_its_outline_from_another_photograph(root: pathlib.Path):
+    sample, other = photographs(root)
+    draw(other.mask, left=4, size=(96, 64))
+    Image.open(other.mask).convert("L").save(other.mask)
+    own, strange = (
+        np.asarray(layer_from(sample, shape, np.random.default_rng(0))[1])
+        for shape in (None, other)
+    )
+    assert own[30].nonzero()[0].tolist() == list(range(30, 54))
+    assert strange[30].nonzero()[0].tolist() == list(range(4, 28))
 
 
 def test_no_skip_takes_neighbours(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
     read = []
     original = Sample.read
     monkeypatch.setattr(Sample, "read", lambda self: read.append(self) or original(self))
-    clip_from_video(davis_videos(root)[0], 0, np.random.default_rng(0), length=3, size=32)
+    clip_from_video(davis_videos(root)[0], 0, [], np.random.default_rng(0), length=3, size=32)
     steps = np.diff([int(sample.image.stem) for sample in read])
     assert steps.tolist() in ([1, 1], [-1, -1])
 
 
 def test_a_short_video_keeps_its_order(root: pathlib.Path):
     video = davis_videos(root)[0]
-    clip = clip_from_video(video, 25, np.random.default_rng(1), length=3, size=32)
+    clip = clip_from_video(video, 25, [], np.random.default_rng(1), length=3, size=32)
     assert clip["frames"].shape == (3, 32, 32, 3)
 
 

@@ -1,5 +1,6 @@
 """Training clips: a few frames in order, cut from a video or made from a photograph."""
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -10,13 +11,19 @@ from stm_jax.data.sources import Sample, Video, ids_of
 
 ATTEMPTS = 8
 SMALLEST_SHARE = 0.005  # of the crop: below this the object is taken to be out of view
+OFF_MIDDLE = 0.25  # of the crop's side: how far from its middle the object is placed
+OFF_MIDDLE_PASTED = 0.45
+GREY_SHARE = 0.1  # of the clips: without colour, so that texture and shape are learnt as well
+
+Layer = tuple[Image.Image, Image.Image]
+"""Something to paste: an RGB image, and a mask of it that is 0 where nothing is pasted."""
 
 
 class Clip(TypedDict):
     """A training clip.
 
     frames: (t, size, size, 3) uint8 RGB.
-    masks: (t, size, size) uint8, 0 background, 1 the object.
+    masks: (t, size, size) uint8, 0 background, 1 and up the objects to follow.
     """
 
     frames: np.ndarray
@@ -24,58 +31,101 @@ class Clip(TypedDict):
 
 
 def clip_from_photograph(
-    sample: Sample, background: Sample | None, rng: np.random.Generator, length: int, size: int
+    sample: Sample,
+    pasted: Sequence[Layer],
+    rng: np.random.Generator,
+    length: int,
+    size: int,
+    objects: int = 1,
 ) -> Clip:
     """Moves a photograph by a random affine map a frame (paper section 3.5, pre-training).
 
     Args:
-        sample: The photograph whose object is followed.
-        background: If given, the object is cut out and moves over this photograph, which
-            moves by maps of its own: so object and background part.
+        sample: The photograph.
+        pasted: Further objects, each of which moves by maps of its own over the photograph.
         rng: Draws everything.
         length: How many frames.
         size: Side of the square frames in pixels.
+        objects: The most objects that are followed. Which ones is drawn from all that are in
+            sight in the first frame; the others are there to be told apart from them.
     """
-    image, mask = _one_object(*sample.read(), rng)
-    image = recolored(image, rng)
-    backdrop = recolored(background.read()[0], rng) if background else None
-    views, masks = _views_of_object([mask] * length, rng, PHOTOGRAPH, size)
-    frames = np.stack([v.of(image, size) for v in views])
-    if backdrop is not None:
-        side = min(backdrop.size)
-        base = View((backdrop.width / 2, backdrop.height / 2), side * rng.uniform(0.6, 0.9))
-        moved = [base.strayed(rng, PHOTOGRAPH).of(backdrop, size) for _ in range(length)]
-        frames = np.where(masks[..., None] > 0, frames, np.stack(moved))
-    return {"frames": frames, "masks": masks}
+    image, mask = sample.read()
+    return _clip(
+        [recolored(image, rng)] * length, [mask] * length, PHOTOGRAPH, pasted, rng, size, objects
+    )
 
 
 def clip_from_video(
-    video: Video, largest_skip: int, rng: np.random.Generator, length: int, size: int
+    video: Video,
+    largest_skip: int,
+    pasted: Sequence[Layer],
+    rng: np.random.Generator,
+    length: int,
+    size: int,
+    objects: int = 1,
 ) -> Clip:
     """Cuts frames in temporal order, each at most `largest_skip` frames left out after the last.
 
-    Paper section 3.5, main training. In half of the clips time runs backwards.
+    Paper section 3.5, main training. In half of the clips time runs backwards. The other
+    arguments are those of `clip_from_photograph`.
     """
     indices = _frames_in_order(len(video.samples), largest_skip, rng, length)
-    first_image, first_mask = video.samples[indices[0]].read()
-    ids = ids_of(first_mask)
-    object_id = rng.choice(ids) if len(ids) else 1
-    read = [(first_image, first_mask)] + [video.samples[i].read() for i in indices[1:]]
+    read = [video.samples[i].read() for i in indices]
     seed = rng.integers(2**32)  # one change of colour for the whole clip
     images = [recolored(image, np.random.default_rng(seed)) for image, _ in read]
-    id_masks = [mask.point(lambda value: int(value == object_id)) for _, mask in read]
-    views, masks = _views_of_object(id_masks, rng, VIDEO, size)
+    return _clip(images, [mask for _, mask in read], VIDEO, pasted, rng, size, objects)
+
+
+def layer_from(sample: Sample, shape: Sample | None, rng: np.random.Generator) -> Layer:
+    """Cuts something to paste out of a photograph.
+
+    Args:
+        sample: The photograph.
+        shape: If given, what is cut out has the outline of this photograph's object, and shows
+            whatever `sample` has there: a thing that strikes no eye, to be followed all the same.
+        rng: Draws the change of colour.
+    """
+    image, mask = sample.read()
+    if shape is not None:
+        mask = shape.read()[1].resize(image.size, Image.Resampling.NEAREST)
+    return recolored(image, rng), mask
+
+
+def _clip(
+    images: list[Image.Image],
+    masks: list[Image.Image],
+    ranges: Ranges,
+    pasted: Sequence[Layer],
+    rng: np.random.Generator,
+    size: int,
+    objects: int,
+) -> Clip:
+    """Renders views of the frames, pastes over them, and draws what is followed."""
+    views, ids = _views_of_object(masks, rng, ranges, size, OFF_MIDDLE)
     frames = np.stack([v.of(image, size) for v, image in zip(views, images, strict=True)])
-    return {"frames": frames, "masks": masks}
+    for image, mask in pasted:
+        views, shape = _views_of_object(
+            [mask] * len(images), rng, PHOTOGRAPH, size, OFF_MIDDLE_PASTED
+        )
+        over = shape > 0
+        frames = np.where(over[..., None], np.stack([v.of(image, size) for v in views]), frames)
+        ids = np.where(over, ids.max() + 1, ids)
+    if rng.random() < GREY_SHARE:
+        grey = frames @ np.array([0.299, 0.587, 0.114])
+        frames = np.broadcast_to(grey[..., None].round(), frames.shape).astype(np.uint8)
+    return {"frames": frames, "masks": _followed(ids, rng, objects)}
 
 
-def _one_object(
-    image: Image.Image, mask: Image.Image, rng: np.random.Generator
-) -> tuple[Image.Image, Image.Image]:
-    """Keeps one object of a mask, as id 1."""
-    ids = ids_of(mask)
-    chosen = rng.choice(ids) if len(ids) else 1
-    return image, mask.point(lambda value: int(value == chosen))
+def _followed(ids: np.ndarray, rng: np.random.Generator, objects: int) -> np.ndarray:
+    """Numbers the drawn objects from 1; all else becomes background."""
+    areas = np.bincount(ids[0].reshape(-1), minlength=256)[1:] / ids[0].size
+    in_sight = 1 + np.flatnonzero(areas > SMALLEST_SHARE)
+    if not len(in_sight):  # a tiny object is better than none
+        in_sight = 1 + np.flatnonzero(areas)
+    chosen = rng.permutation(in_sight)[:objects]
+    numbers = np.zeros(256, np.uint8)
+    numbers[chosen] = np.arange(1, len(chosen) + 1)
+    return numbers[ids]
 
 
 def _frames_in_order(
@@ -91,35 +141,45 @@ def _frames_in_order(
 
 
 def _views_of_object(
-    masks: list[Image.Image], rng: np.random.Generator, ranges: Ranges, size: int
+    masks: list[Image.Image],
+    rng: np.random.Generator,
+    ranges: Ranges,
+    size: int,
+    off_middle: float,
 ) -> tuple[list[View], np.ndarray]:
-    """Draws a view for each frame, the object in sight in the first, and renders the masks."""
+    """Draws a view for each frame, some object in sight in the first, and renders the ids."""
+    ids = ids_of(masks[0])
+    target = rng.choice(ids) if len(ids) else 0
     attempt = 0
     while True:
-        view = _view_of_object(masks[0], rng, size)
+        view = _view_of_object(np.asarray(masks[0]) == target, rng, size, off_middle)
         views = [view.strayed(rng, ranges) for _ in masks]
         rendered = np.stack([v.of(mask, size) for v, mask in zip(views, masks, strict=True)])
         attempt += 1
-        if rendered[0].mean() > SMALLEST_SHARE or attempt == ATTEMPTS:
+        if (rendered[0] == target).mean() > SMALLEST_SHARE or attempt == ATTEMPTS:
             return views, rendered
 
 
-def _view_of_object(mask: Image.Image, rng: np.random.Generator, size: int) -> View:
+def _view_of_object(
+    mask: np.ndarray, rng: np.random.Generator, size: int, off_middle: float
+) -> View:
     """Draws a square view with some pixel of the object near its middle.
 
     Its extent is drawn between what shows the object at 1.25 times its own size and the whole
     short side, evenly on a logarithmic scale.
     """
-    rows, columns = np.nonzero(np.asarray(mask))
-    short_side = min(mask.size)
+    rows, columns = np.nonzero(mask)
+    sides = np.array(mask.shape[::-1], float)
+    short_side = sides.min()
     extent = float(np.exp(rng.uniform(np.log(min(size / 1.25, short_side)), np.log(short_side))))
     if len(rows):
         index = rng.integers(len(rows))
         center = np.array([columns[index], rows[index]], float)
     else:
-        center = np.array(mask.size, float) / 2
-    # Off the middle, and not far beyond the image's edges.
-    center += rng.uniform(-0.25, 0.25, 2) * extent
-    half = np.minimum(extent, np.array(mask.size)) / 2
-    center = np.clip(center, half * 0.8, np.array(mask.size) - half * 0.8)
+        center = sides / 2
+    center += rng.uniform(-off_middle, off_middle, 2) * extent
+    if off_middle == OFF_MIDDLE:
+        # Not far beyond the image's edges: what lies there is no picture.
+        half = np.minimum(extent, sides) / 2
+        center = np.clip(center, half * 0.8, sides - half * 0.8)
     return View((center[0], center[1]), extent, flip=bool(rng.random() < 0.5))

@@ -17,8 +17,6 @@ from stm_jax.nn.stm import STM
 from stm_jax.train import checkpoint
 from stm_jax.train.step import initial_state, learning_rates, make_optimizer, make_step
 
-OBJECTS = 1  # a clip of the sources at hand has one
-
 
 def train(config: TrainConfig, run: pathlib.Path) -> Model:
     """Trains a model, or goes on with a run that was interrupted.
@@ -35,7 +33,6 @@ def train(config: TrainConfig, run: pathlib.Path) -> Model:
     model = _initial_model(config)
     optimizer = make_optimizer(config)
     state = initial_state(model.variables, optimizer)
-    step_function = make_step(STM(config.model), optimizer, OBJECTS)
     schedule = learning_rates(config.stages)
 
     with checkpoint.open_manager(run) as manager, (run / "log.jsonl").open("a") as log:
@@ -52,6 +49,7 @@ def train(config: TrainConfig, run: pathlib.Path) -> Model:
             clips = iter(training_clips(stage.data, config.seed + 100 * index, stage.steps))
             if done > begin:
                 clips.set_state(position)
+            step_function = make_step(STM(config.model), optimizer, stage.data.objects)
             since, metrics_since = time.perf_counter(), []
             while done < end:
                 state, metrics = step_function(state, next(clips))
