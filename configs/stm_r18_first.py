@@ -30,6 +30,7 @@ def get_config() -> TrainConfig:
     full_size = dataclasses.replace(videos, size=384, batch_size=2, first_skip=5)
     # Several objects, and things beside them that are not to be followed.
     crowded = dataclasses.replace(full_size, video_share=0.6, pasted=2, objects=2)
+    alone = dataclasses.replace(crowded, objects=1)
     return TrainConfig(
         model=STM_R18,
         trunk=Path("weights/resnet18_imagenet_trunk.safetensors"),
@@ -37,7 +38,9 @@ def get_config() -> TrainConfig:
             StageConfig(photographs, steps=1200, learning_rate=3e-4, final_learning_rate=1e-4),
             StageConfig(videos, steps=1100, learning_rate=2e-4, final_learning_rate=2e-6),
             StageConfig(full_size, steps=450, learning_rate=2e-4, final_learning_rate=2e-6),
-            StageConfig(crowded, steps=1700, learning_rate=1.5e-4, final_learning_rate=1e-6),
+            StageConfig(crowded, steps=250, learning_rate=1.5e-4, final_learning_rate=1.4e-4),
+            StageConfig(alone, steps=1300, learning_rate=1.2e-4, final_learning_rate=1.5e-5),
+            StageConfig(crowded, steps=300, learning_rate=1.5e-5, final_learning_rate=1e-6),
         ),
         checkpoint_every=100,
         trunk_factor=0.5,

@@ -101,6 +101,8 @@ class StageConfig:
         learning_rate: After the warm-up ...
         final_learning_rate: ... and at the end, reached along a cosine.
         warmup_steps: Over which the learning rate grows from 0.
+        hardest_share: Share of each frame's pixels, those with the largest loss, that count
+            (bootstrapped cross-entropy); 1 for all.
     """
 
     data: DataConfig
@@ -108,6 +110,7 @@ class StageConfig:
     learning_rate: float
     final_learning_rate: float = 0.0
     warmup_steps: int = 50
+    hardest_share: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,9 +124,21 @@ class TrainConfig:
         trunk_factor: The trunks' learning rate as a share of the rest's.
         weight_decay: AdamW's.
         clip_norm: Gradients of a larger global norm are scaled down to it.
+        dtype: What the convolutions compute in, "float32" or "bfloat16"; parameters, losses and
+            the optimiser stay float32.
+        accumulate: Into how many parts a batch is cut, one after the other, to save memory.
+        remat: Whether activations are computed again for the gradient rather than kept.
+        average_decay: Share of the old that the moving average of the weights keeps at each
+            step; 0 for none. With one, the average is the result of the run.
+        bad_steps: After so many steps in a row without a finite gradient the run stops; each
+            of them leaves the weights as they were.
         seed: Of the weights, the order of the data and its augmentation.
         log_every: Steps between two lines of the log.
         checkpoint_every: Steps between two checkpoints.
+        validate_on: Sequences of the last stage's videos, held back in every stage, on which
+            J and F are measured during training.
+        validate_every: Steps between two validations.
+        workers: Processes on every host that make clips ahead of time; 0 for two threads.
     """
 
     model: ModelConfig
@@ -132,6 +147,14 @@ class TrainConfig:
     trunk_factor: float = 1.0
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
+    dtype: str = "float32"
+    accumulate: int = 1
+    remat: bool = False
+    average_decay: float = 0.0
+    bad_steps: int = 10
     seed: int = 0
     log_every: int = 20
     checkpoint_every: int = 200
+    validate_on: tuple[str, ...] = ()
+    validate_every: int = 1000
+    workers: int = 0

@@ -16,8 +16,10 @@ from stm_jax.config import TINY, DataConfig, StageConfig, TrainConfig
 from stm_jax.errors import InputError
 from stm_jax.nn.model import random_model
 from stm_jax.nn.stm import STM
+from stm_jax.train.log import RunLog
 from stm_jax.train.loop import train
 from stm_jax.train.losses import clip_logits, clip_loss
+from stm_jax.train.mesh import data_mesh, place_state
 from stm_jax.train.step import initial_state, learning_rates, make_optimizer, make_step
 from tests.test_clips import root  # noqa: F401, a fixture
 
@@ -96,6 +98,36 @@ def test_gradients_pass_through_the_memory():
     assert float(jax.grad(third_frame)(0.0)) == pytest.approx(quotient, rel=0.02)
 
 
+def test_what_is_computed_again_changes_nothing():
+    frames, masks = moving_square()
+    network, variables = STM(TINY), random_model(TINY).variables
+
+    def loss(params: dict, remat: bool) -> jax.Array:
+        given = {**variables, "params": params}
+        return clip_loss(network, given, frames[None], masks[None], objects=1, remat=remat)[0]
+
+    kept, again = (jax.grad(loss)(variables["params"], remat) for remat in (False, True))
+    for expected, found in zip(jax.tree.leaves(kept), jax.tree.leaves(again), strict=True):
+        assert np.allclose(expected, found, rtol=1e-4, atol=1e-6)
+
+
+def test_only_the_hardest_pixels_count():
+    frames, masks = moving_square()
+    network, variables = STM(TINY), random_model(TINY).variables
+    arguments = (network, variables, frames[None], masks[None], 1)
+    logits = clip_logits(
+        network,
+        variables,
+        frames[None] / 255.0,
+        jnp.asarray(masks[None, :1] == 1, jnp.float32),
+        jnp.ones((1, 1), bool),
+    )
+    log_p = np.asarray(jax.nn.log_softmax(logits, axis=2))[0]
+    losses = -np.where(masks[1:] == 1, log_p[:, 1], log_p[:, 0]).reshape(2, -1)
+    hardest = -np.sort(-losses, axis=1)[:, : 48 * 48 // 4]
+    assert clip_loss(*arguments, hardest_share=0.25)[0] == pytest.approx(hardest.mean(), rel=1e-5)
+
+
 def config_for(folder: pathlib.Path) -> TrainConfig:
     photos = DataConfig(photographs=folder, size=32, batch_size=2)
     videos = dataclasses.replace(photos, videos=folder, video_share=0.5, held_back=("two",))
@@ -119,7 +151,7 @@ def test_a_stopped_run_goes_on_exactly(
     whole = train(config, tmp_path / "whole")
     for after in (2, 4):  # both stages are interrupted, each at a checkpoint
         with monkeypatch.context() as patch:
-            patch.setattr("stm_jax.train.loop._report", stop_after(after + 1))
+            patch.setattr(RunLog, "_report", stop_after(after + 1))
             with pytest.raises(KeyboardInterrupt):
                 train(config, tmp_path / "parts")
     parts = train(config, tmp_path / "parts")
@@ -138,7 +170,7 @@ def test_a_stopped_run_goes_on_exactly(
 
 
 def stop_after(step: int):
-    def report(log, done, *_):
+    def report(log: RunLog, done: int, *_: object) -> None:
         if done == step:
             raise KeyboardInterrupt
 
@@ -170,14 +202,17 @@ def test_the_command_trains_and_says_how_to_use_it(
     assert "no configuration" in capsys.readouterr().err
 
 
-def test_a_loss_that_is_no_number_stops_the_run(
+def test_gradients_that_are_no_numbers_stop_the_run(
     root: pathlib.Path,  # noqa: F811
     tmp_path: pathlib.Path,
 ):
     config = config_for(root)
     stage = dataclasses.replace(config.stages[0], learning_rate=float("nan"))
-    with pytest.raises(InputError, match="the loss is nan at step"):
-        train(dataclasses.replace(config, stages=(stage,)), tmp_path / "run")
+    config = dataclasses.replace(config, stages=(stage,), bad_steps=2)
+    with pytest.raises(InputError, match="2 steps in a row had no finite gradient"):
+        train(config, tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert [line["skipped"] for line in lines] == [0, 1, 1]  # the first step made the weights NaN
 
 
 def test_learning_rates_of_two_stages():
@@ -209,9 +244,10 @@ def test_one_clip_is_learned():
     frames, masks = moving_square()
     clips = {"frames": frames[None], "masks": masks[None]}
     stage = StageConfig(DataConfig(), steps=60, learning_rate=1e-2, warmup_steps=5)
-    optimizer = make_optimizer(TrainConfig(TINY, (stage,)))
-    state = initial_state(random_model(TINY).variables, optimizer)
-    step = make_step(STM(TINY), optimizer, objects=1)
+    config, mesh = TrainConfig(TINY, (stage,)), data_mesh(jax.devices()[:1])
+    optimizer = make_optimizer(config)
+    state = place_state(mesh, initial_state(random_model(TINY).variables, optimizer))
+    step = make_step(config, stage, optimizer, mesh)
     losses = []
     for _ in range(60):
         state, metrics = step(state, clips)

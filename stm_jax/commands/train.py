@@ -4,6 +4,9 @@ import dataclasses
 import importlib.util
 import pathlib
 
+import tyro
+
+from stm_jax.commands.validation import Validation
 from stm_jax.config import DataConfig, TrainConfig
 from stm_jax.errors import InputError
 
@@ -12,8 +15,9 @@ from stm_jax.errors import InputError
 class Train:
     """Train a model by a configuration file; the same command again goes on where it stopped.
 
-    Writes checkpoints, log.jsonl and config.json into the folder RUN, which
-    `stm-jax segment --weights RUN` takes as it is.
+    Writes checkpoints, log.jsonl, tensorboard/ and config.json into RUN_FOLDER, which
+    `stm-jax segment --weights RUN_FOLDER` takes as it is, and best.safetensors where the
+    configuration names sequences to validate on.
     """
 
     config: pathlib.Path
@@ -21,23 +25,55 @@ class Train:
     data: pathlib.Path
     """The folder that the configuration's paths are relative to."""
     run_folder: pathlib.Path
-    """Where the run is kept."""
+    """Where the run is kept; on several hosts, a folder that all of them see."""
+    changes: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Changes to the configuration, NAME=VALUE, such as seed=1 stages.0.steps=500."""
+    profile: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Write a trace of a few steps of each stage into RUN_FOLDER/profile."""
+    multi_host: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Join the other hosts of a TPU pod or a Slurm job: the same command on every host."""
+    coordinator: str | None = None
+    """Where there is neither: HOST:PORT of the first host, together with the two below."""
+    hosts: int | None = None
+    """How many hosts there are."""
+    host: int | None = None
+    """Which of them this one is, from 0."""
 
     def run(self) -> None:
         """Runs the command.
 
         Raises:
           InputError: the configuration, the data or the trunk cannot be used.
+          KeyboardInterrupt: stopped by Ctrl-C or SIGTERM, after saving where it was.
         """
-        config = with_root(load_config(self.config), self.data)
+        config = with_root(changed(load_config(self.config), self.changes), self.data)
+        self._join_hosts()
         from absl import flags  # grain's workers ask for it outside of absl.app
 
         from stm_jax.train.loop import train
 
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()
-        train(config, self.run_folder)
+        validate = Validation(config, self.run_folder) if config.validate_on else None
+        train(config, self.run_folder, validate=validate, profile=self.profile)
         print(f"done: stm-jax segment VIDEO --mask FIRST.png --out DIR --weights {self.run_folder}")
+
+    def _join_hosts(self) -> None:
+        explicit = (self.coordinator, self.hosts, self.host)
+        if any(value is not None for value in explicit):
+            if any(value is None for value in explicit):
+                raise InputError("--coordinator, --hosts and --host go together: give all three")
+        elif not self.multi_host:
+            return
+        import jax
+
+        try:
+            jax.distributed.initialize(*explicit)
+        except (ValueError, RuntimeError) as error:
+            raise InputError(
+                f"the other hosts cannot be joined ({error}); give --coordinator, --hosts and "
+                "--host"
+            ) from error
 
 
 def load_config(path: pathlib.Path) -> TrainConfig:
@@ -56,6 +92,24 @@ def load_config(path: pathlib.Path) -> TrainConfig:
     if not hasattr(module, "get_config"):
         raise InputError(f"{path} has no get_config(); see configs/stm_r18_first.py")
     return module.get_config()
+
+
+def changed(config: TrainConfig, changes: tuple[str, ...]) -> TrainConfig:
+    """Returns the configuration with NAME=VALUE changes, nested names joined by dots.
+
+    Raises:
+      InputError: a change is not of that form.
+      SystemExit: a name or a value is wrong; what was meant has been suggested on stderr.
+    """
+    arguments = []
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise InputError(f"{change} is no change of the configuration: give NAME=VALUE")
+        arguments += [f"--{name.replace('_', '-')}", *value.split(",")]
+    if not arguments:
+        return config
+    return tyro.cli(TrainConfig, prog="stm-jax train: NAME=VALUE", default=config, args=arguments)
 
 
 def with_root(config: TrainConfig, root: pathlib.Path) -> TrainConfig:

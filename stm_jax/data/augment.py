@@ -86,3 +86,25 @@ def recolored(image: Image.Image, rng: np.random.Generator, amount: float = 0.2)
     for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
         image = enhance(image).enhance(1.0 + rng.uniform(-amount, amount))
     return image
+
+
+def recolored_like(
+    image: Image.Image, shown: np.ndarray, model: np.ndarray, rng: np.random.Generator
+) -> Image.Image:
+    """Gives an image the mean and the spread of colour that other pixels have.
+
+    Args:
+        image: RGB.
+        shown: (h, w) bool, the pixels whose colours are compared.
+        model: (n, 3) RGB, the pixels to look like; none for no change.
+        rng: Draws how far the change goes, from half to the whole way.
+    """
+    pixels = np.asarray(image, np.float32)
+    own = pixels[shown]
+    if not len(own) or not len(model):
+        return image
+    spread = np.clip((model.std(axis=0) + 1) / (own.std(axis=0) + 1), 0.4, 2.5)
+    alike = (pixels - own.mean(axis=0)) * spread + model.mean(axis=0)
+    share = rng.uniform(0.5, 1.0)
+    mixed = share * alike + (1 - share) * pixels
+    return Image.fromarray(np.clip(mixed.round(), 0, 255).astype(np.uint8))

@@ -6,7 +6,7 @@ from typing import TypedDict
 import numpy as np
 from PIL import Image
 
-from stm_jax.data.augment import PHOTOGRAPH, VIDEO, Ranges, View, recolored
+from stm_jax.data.augment import PHOTOGRAPH, VIDEO, Ranges, View, recolored, recolored_like
 from stm_jax.data.sources import Sample, Video, ids_of
 
 ATTEMPTS = 8
@@ -14,6 +14,7 @@ SMALLEST_SHARE = 0.005  # of the crop: below this the object is taken to be out 
 OFF_MIDDLE = 0.25  # of the crop's side: how far from its middle the object is placed
 OFF_MIDDLE_PASTED = 0.45
 GREY_SHARE = 0.1  # of the clips: without colour, so that texture and shape are learnt as well
+LOOK_ALIKE_SHARE = 0.5  # of what is pasted: coloured like the objects that are there
 
 Layer = tuple[Image.Image, Image.Image]
 """Something to paste: an RGB image, and a mask of it that is 0 where nothing is pasted."""
@@ -103,7 +104,10 @@ def _clip(
     """Renders views of the frames, pastes over them, and draws what is followed."""
     views, ids = _views_of_object(masks, rng, ranges, size, OFF_MIDDLE)
     frames = np.stack([v.of(image, size) for v, image in zip(views, images, strict=True)])
-    for image, mask in pasted:
+    for layer, mask in pasted:
+        image = layer
+        if rng.random() < LOOK_ALIKE_SHARE:
+            image = recolored_like(layer, np.asarray(mask) > 0, frames[0][ids[0] > 0], rng)
         views, shape = _views_of_object(
             [mask] * len(images), rng, PHOTOGRAPH, size, OFF_MIDDLE_PASTED
         )

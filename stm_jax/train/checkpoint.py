@@ -1,23 +1,27 @@
-"""Checkpoints of a run, by Orbax: training state, position in the data, configuration.
+"""Checkpoints of a run, by Orbax: the training state, and beside it the configuration.
 
-A run's folder holds `config.json`, `log.jsonl` and `checkpoints/STEP/`.
+A run's folder holds `config.json`, `log.jsonl` and `checkpoints/STEP/`. The position in the data
+is the step: batch i is the same whoever makes it.
 """
 
 import dataclasses
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
-from stm_jax.config import ModelConfig
+from stm_jax.config import ModelConfig, TrainConfig
 from stm_jax.errors import InputError
 from stm_jax.files import write_whole
 from stm_jax.nn.model import Model
 
 CONFIG = "config.json"
 KEPT = 3
+FREE = ("log_every", "checkpoint_every", "validate_every", "bad_steps", "workers")
+"""What may change from one start of a run to the next without a word: no number depends on it."""
 
 
 def open_manager(run: pathlib.Path) -> ocp.CheckpointManager:
@@ -26,34 +30,92 @@ def open_manager(run: pathlib.Path) -> ocp.CheckpointManager:
     return ocp.CheckpointManager((run / "checkpoints").absolute(), options=options)
 
 
-def save(manager: ocp.CheckpointManager, step: int, state: Any, data_position: dict) -> None:
+def save(manager: ocp.CheckpointManager, step: int, state: Any) -> None:
     """Saves in the background; a checkpoint that is not complete is never seen by a reader."""
-    args = ocp.args.Composite(
-        state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data_position)
-    )
-    manager.save(step, args=args)
+    manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
 
 
-def restore(manager: ocp.CheckpointManager, state: Any) -> tuple[int, Any, dict] | None:
-    """Returns step, training state and data position of the newest checkpoint, None if none.
+def restore_newest(
+    manager: ocp.CheckpointManager, state: Any, say: Callable[[str], None]
+) -> tuple[int, Any]:
+    """Returns step and state of the newest checkpoint that is whole; 0 and `state` if none is.
+
+    One that cannot be read is moved out of the way and told of.
 
     Args:
         manager: Of the run.
-        state: A state of the same structure, for shapes, dtypes and placement.
+        state: A state of the same structure, for shapes and dtypes.
+        say: Takes a line for the user.
+
+    Raises:
+        InputError: There are checkpoints, and none of them can be read.
     """
-    step = manager.latest_step()
-    if step is None:
-        return None
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
-    args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore())
-    restored = manager.restore(step, args=args)
-    return step, restored["state"], restored["data"]
+    args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+    steps = sorted(manager.all_steps(), reverse=True)
+    for step in steps:
+        try:
+            return step, manager.restore(step, args=args)["state"]
+        except Exception as error:  # what a damaged file raises depends on where it is damaged
+            reason = str(error).strip().partition("\n")[0][:120]
+            say(f"checkpoint {step} cannot be read, taking the one before ({reason})")
+            failed = step
+        _put_aside(manager, failed)
+    if steps:
+        raise InputError(
+            f"none of the checkpoints {steps} in {manager.directory} can be read; was the run "
+            "begun with another network or version? give another folder to begin anew"
+        )
+    return 0, state
 
 
-def write_config(run: pathlib.Path, config: Any) -> None:
-    """Writes the resolved configuration beside the checkpoints."""
+def _put_aside(manager: ocp.CheckpointManager, step: int) -> None:
+    """Moves a damaged checkpoint away, so that the run can write that step again."""
+    folder = pathlib.Path(str(manager.directory))
+    if jax.process_index() == 0:
+        aside = folder.parent / "damaged"
+        aside.mkdir(exist_ok=True)
+        number = sum(1 for _ in aside.iterdir())
+        (folder / str(step)).rename(aside / f"{step}-{number}")
+    manager.reload()
+
+
+def write_config(run: pathlib.Path, config: TrainConfig, say: Callable[[str], None]) -> None:
+    """Writes the resolved configuration beside the checkpoints.
+
+    Raises:
+        InputError: The run was begun with another network, or with a state of another kind.
+    """
     text = json.dumps(dataclasses.asdict(config), indent=2, default=str)
-    write_whole(run / CONFIG, (text + "\n").encode())
+    old_text = (run / CONFIG).read_text() if (run / CONFIG).is_file() else text
+    differing = list(_differences(json.loads(old_text), json.loads(text)))
+    for name, old, new in differing:
+        if name.startswith("model.") or (name == "average_decay" and 0 in (old, new)):
+            raise InputError(
+                f"the run in {run} was begun with {name} = {old}, now it is {new}; give another "
+                "run folder"
+            )
+        say(f"going on with another configuration: {name} was {old}, is now {new}")
+    if jax.process_index() == 0:
+        write_whole(run / CONFIG, (text + "\n").encode())
+
+
+def _differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any]]:
+    """Returns (name, old value, new value) of what two configurations differ in."""
+    if name in FREE or old == new:
+        return []
+    prefix = f"{name}." if name else ""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = [*old, *(n for n in new if n not in old)]
+        # A field that one version did not know yet is no difference.
+        both = [n for n in names if n in old and n in new]
+        return [d for n in both for d in _differences(old[n], new[n], prefix + n)]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = enumerate(zip(old, new, strict=True), 1)
+        return [d for i, (a, b) in pairs for d in _differences(a, b, f"{prefix}{i}")]
+    if isinstance(old, list) and isinstance(new, list):
+        return [(name, f"{len(old)} entries", f"{len(new)} entries")]
+    return [(name, old, new)]
 
 
 def load_checkpoint(run: pathlib.Path) -> Model:
@@ -79,4 +141,5 @@ def load_checkpoint(run: pathlib.Path) -> Model:
             raise InputError(f"{run} has no checkpoint yet; wait for the first, or train further")
         args = ocp.args.Composite(state=ocp.args.StandardRestore())
         state = manager.restore(step, args=args)["state"]
-    return Model(config, {"params": state["params"], "batch_stats": state["batch_stats"]})
+    params = state.get("average") or state["params"]
+    return Model(config, {"params": params, "batch_stats": state["batch_stats"]})

@@ -1,74 +1,112 @@
 """A training run, read from top to bottom."""
 
-import json
 import pathlib
-import time
+from collections.abc import Callable, Iterator
 
+import jax
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from stm_jax.config import TrainConfig
+from stm_jax.config import StageConfig, TrainConfig
 from stm_jax.convert.trunk import with_trunk
 from stm_jax.data.pipeline import training_clips
 from stm_jax.errors import InputError
 from stm_jax.nn.model import Model, random_model
-from stm_jax.nn.stm import STM
 from stm_jax.train import checkpoint
-from stm_jax.train.step import initial_state, learning_rates, make_optimizer, make_step
+from stm_jax.train.log import RunLog
+from stm_jax.train.mesh import data_mesh, place_clips, place_state
+from stm_jax.train.preemption import StopSignal
+from stm_jax.train.step import State, initial_state, make_optimizer, make_step
+
+Validate = Callable[[int, Model], dict[str, float]]
+"""Scores the model of a step on what it does not train on, e.g. {"J&F": 0.7, "J_mean": ...}."""
 
 
-def train(config: TrainConfig, run: pathlib.Path) -> Model:
-    """Trains a model, or goes on with a run that was interrupted.
+def train(
+    config: TrainConfig,
+    run: pathlib.Path,
+    *,
+    validate: Validate | None = None,
+    profile: bool = False,
+) -> Model:
+    """Trains a model, or goes on with a run that was interrupted, exactly where it was.
+
+    On several hosts every one of them calls this, after `jax.distributed.initialize`, with a
+    folder that all of them see.
 
     Args:
         config: Everything that decides the result.
         run: Folder for checkpoints, the log and the configuration; made if it is not there.
+        validate: Called every `config.validate_every` steps and at the end of a stage.
+        profile: Write a trace of a few steps into `run/profile`.
 
     Raises:
-        InputError: Data or trunk cannot be used, or the loss is no longer a number.
+        InputError: Data, trunk or an earlier run's configuration cannot be used, or the
+            gradient is no longer finite.
+        KeyboardInterrupt: The run was asked to stop; it has saved where it is.
     """
     run.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_config(run, config)
+    mesh = data_mesh()
+    _check_batches(config, mesh.size)
     model = _initial_model(config)
     optimizer = make_optimizer(config)
-    state = initial_state(model.variables, optimizer)
-    schedule = learning_rates(config.stages)
+    state = initial_state(model.variables, optimizer, config.average_decay > 0)
 
-    with checkpoint.open_manager(run) as manager, (run / "log.jsonl").open("a") as log:
-        restored = checkpoint.restore(manager, state)
-        done, position = 0, {}
-        if restored is not None:
-            done, state, position = restored
-            print(f"going on from step {done}", flush=True)
-        end = 0
-        for index, stage in enumerate(config.stages):
-            begin, end = end, end + stage.steps
+    with (
+        checkpoint.open_manager(run) as manager,
+        RunLog(run, config, model) as log,
+        StopSignal() as stop,
+    ):
+        checkpoint.write_config(run, config, log.say)
+        done, state = checkpoint.restore_newest(manager, state, log.say)
+        if done:
+            log.say(f"going on from step {done}")
+        state = place_state(mesh, state)
+        for index, (begin, stage) in enumerate(_stages(config)):
+            end = begin + stage.steps
             if done >= end:
                 continue
-            clips = iter(training_clips(stage.data, config.seed + 100 * index, stage.steps))
-            if done > begin:
-                clips.set_state(position)
-            step_function = make_step(STM(config.model), optimizer, stage.data.objects)
-            since, metrics_since = time.perf_counter(), []
+            clips = _clips(config, index, stage, done - begin)
+            step = make_step(config, stage, optimizer, mesh)
+            log.begin_stage(index, stage, done)
             while done < end:
-                state, metrics = step_function(state, next(clips))
+                with log.trace(profile, done - begin):
+                    state, metrics = step(state, place_clips(mesh, dict(next(clips))))
                 done += 1
-                metrics_since.append(metrics)
-                if done % config.log_every == 0 or done == end:
-                    mean = {n: float(np.mean([m[n] for m in metrics_since])) for n in metrics}
-                    seconds = time.perf_counter() - since
-                    rate = len(metrics_since) * stage.data.batch_size / seconds
-                    _report(log, done, config, index, mean, np.asarray(schedule(done)).item(), rate)
-                    if not np.isfinite(mean["loss"]):
-                        raise InputError(
-                            f"the loss is {mean['loss']} at step {done}; lower the learning "
-                            f"rate and go on from the last checkpoint in {run}"
-                        )
-                    since, metrics_since = time.perf_counter(), []
-                if done % config.checkpoint_every == 0 or done == end:
-                    checkpoint.save(manager, done, state, clips.get_state())
-    return Model(config.model, {"params": state["params"], "batch_stats": state["batch_stats"]})
+                log.add(done, metrics)
+                due = done % config.validate_every == 0 or done == end
+                if validate and due and jax.process_index() == 0:
+                    log.add_scores(done, validate(done, _result(config, state)))
+                stopping = stop.asked(done)
+                if done % config.checkpoint_every == 0 or done == end or stopping:
+                    checkpoint.save(manager, done, state)
+                if stopping:
+                    manager.wait_until_finished()
+                    raise KeyboardInterrupt(
+                        f"stopped after step {done}; the same command goes on from there"
+                    )
+    return _result(config, state)
+
+
+def _stages(config: TrainConfig) -> Iterator[tuple[int, StageConfig]]:
+    """Yields each stage with the step that it begins at."""
+    begin = 0
+    for stage in config.stages:
+        yield begin, stage
+        begin += stage.steps
+
+
+def _clips(config: TrainConfig, index: int, stage: StageConfig, start: int) -> Iterator[dict]:
+    return training_clips(
+        stage.data,
+        config.seed + 100 * index,
+        stage.steps,
+        start=start,
+        process=jax.process_index(),
+        processes=jax.process_count(),
+        workers=config.workers,
+    )
 
 
 def _initial_model(config: TrainConfig) -> Model:
@@ -82,17 +120,24 @@ def _initial_model(config: TrainConfig) -> Model:
     return with_trunk(model, trunk)
 
 
-def _report(
-    log, step: int, config: TrainConfig, stage: int, metrics: dict, rate: float, speed: float
-) -> None:
-    """Writes one line for the eye and one for programs."""
-    total = sum(s.steps for s in config.stages)
-    left = (total - step) * config.stages[stage].data.batch_size / speed / 60
-    print(
-        f"step {step}/{total}  stage {stage + 1}  loss {metrics['loss']:.4f}  "
-        f"IoU {metrics['iou']:.3f}  {speed:.2f} clips/s  {left:.0f} min left",
-        flush=True,
-    )
-    line = {"step": step, "stage": stage + 1, **metrics, "learning_rate": rate}
-    log.write(json.dumps({**line, "clips_per_second": speed}) + "\n")
-    log.flush()
+def _check_batches(config: TrainConfig, devices: int) -> None:
+    parts = devices * config.accumulate
+    for number, stage in enumerate(config.stages, 1):
+        if stage.data.batch_size % parts:
+            raise InputError(
+                f"stage {number}: a global batch of {stage.data.batch_size} clips cannot be cut "
+                f"into {config.accumulate} parts on {devices} devices; make batch_size a "
+                f"multiple of {parts}"
+            )
+
+
+def _result(config: TrainConfig, state: State) -> Model:
+    """Returns the model that a state stands for: the average, where there is one."""
+    params = state["average"] or state["params"]
+    variables = {"params": params, "batch_stats": state["batch_stats"]}
+    return Model(config.model, jax.tree.map(_whole, variables))
+
+
+def _whole(leaf: jax.Array) -> jax.Array:
+    # Of all hosts' copies, this host's: and a copy, for the next step deletes its state.
+    return jax.numpy.array(np.asarray(leaf.addressable_data(0)))

@@ -1,19 +1,27 @@
-"""The training state and one step of it."""
+"""The training state and one step of it, over all devices."""
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
 from stm_jax.config import StageConfig, TrainConfig
 from stm_jax.nn.stm import STM, Variables
 from stm_jax.train.losses import clip_loss
+from stm_jax.train.mesh import DATA, by_clip, replicated
 
 State = dict[str, Any]
-"""{"step": int32, "params": ..., "batch_stats": ..., "opt_state": ...}, a plain pytree."""
+"""{"step": int32, "params", "batch_stats", "opt_state", "average"}, a plain pytree.
+
+"average" holds the moving average of the parameters, or is empty.
+"""
+
+Step = Callable[[State, dict], tuple[State, dict]]
 
 
 def learning_rates(stages: tuple[StageConfig, ...]) -> optax.Schedule:
@@ -35,7 +43,10 @@ def learning_rates(stages: tuple[StageConfig, ...]) -> optax.Schedule:
 
 
 def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
-    """AdamW behind clipping; the trunks learn at a share of the rest's rate."""
+    """AdamW behind clipping; the trunks learn at a share of the rest's rate.
+
+    A gradient that is not finite changes nothing, neither weights nor moments, and is counted.
+    """
 
     def is_trunk(params: Variables) -> Variables:
         paths = flax.traverse_util.flatten_dict(params)
@@ -46,48 +57,133 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
         }
         return flax.traverse_util.unflatten_dict(marks)
 
-    return optax.chain(
+    chain = optax.chain(
         optax.clip_by_global_norm(config.clip_norm),
         optax.adamw(learning_rates(config.stages), weight_decay=config.weight_decay),
         optax.masked(optax.scale(config.trunk_factor), is_trunk),
     )
+    # Never accepted, however many: the loop stops the run after config.bad_steps.
+    return optax.apply_if_finite(chain, max_consecutive_errors=jnp.iinfo(jnp.int32).max - 1)
 
 
-def initial_state(variables: Variables, optimizer: optax.GradientTransformation) -> State:
-    """Returns the state before the first step."""
+def initial_state(
+    variables: Variables, optimizer: optax.GradientTransformation, average: bool = False
+) -> State:
+    """Returns the state before the first step; `average` asks for the weights' moving average."""
     return {
         "step": jnp.zeros((), jnp.int32),
         "params": variables["params"],
         "batch_stats": variables["batch_stats"],
         "opt_state": optimizer.init(variables["params"]),
+        "average": jax.tree.map(jnp.copy, variables["params"]) if average else {},
     }
 
 
 def make_step(
-    network: STM, optimizer: optax.GradientTransformation, objects: int
-) -> Callable[[State, dict], tuple[State, dict]]:
-    """Returns the compiled step (state, clips) -> (state, metrics); the state is donated.
+    config: TrainConfig,
+    stage: StageConfig,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+) -> Step:
+    """Returns the compiled step (state, clips) -> (state, metrics) over a mesh.
 
-    Metrics are scalars: loss, the gradient's global norm, and the mean intersection over union
-    of "some object" on the segmented frames.
+    The state is replicated and donated, the clips lie along the mesh's only axis. The gradient
+    is that of the mean over the global batch, so the number of devices changes nothing but
+    rounding.
+
+    Metrics are scalars: loss, the gradient's global norm, the mean intersection over union of
+    "some object" on the segmented frames, and how many steps in a row, this one included, had
+    no finite gradient.
     """
+    return jax.jit(
+        functools.partial(_step, config, stage, optimizer, None),
+        donate_argnums=0,
+        in_shardings=(replicated(mesh), by_clip(mesh)),
+        out_shardings=(replicated(mesh), replicated(mesh)),
+    )
 
-    def step(state: State, clips: dict) -> tuple[State, dict]:
-        def loss_of(params: Variables) -> tuple[jax.Array, jax.Array]:
-            variables = {"params": params, "batch_stats": state["batch_stats"]}
-            return clip_loss(network, variables, clips["frames"], clips["masks"], objects)
 
-        (loss, labels), gradients = jax.value_and_grad(loss_of, has_aux=True)(state["params"])
-        updates, opt_state = optimizer.update(gradients, state["opt_state"], state["params"])
-        found, true = labels > 0, clips["masks"][:, 1:] > 0
-        overlap = (found & true).sum(axis=(2, 3)) / jnp.maximum((found | true).sum(axis=(2, 3)), 1)
-        new_state = {
-            "step": state["step"] + 1,
-            "params": optax.apply_updates(state["params"], updates),
-            "batch_stats": state["batch_stats"],
-            "opt_state": opt_state,
-        }
-        gradient_norm = optax.tree.norm(gradients)
-        return new_state, {"loss": loss, "gradient_norm": gradient_norm, "iou": overlap.mean()}
+def make_pmap_step(
+    config: TrainConfig, stage: StageConfig, optimizer: optax.GradientTransformation
+) -> Step:
+    """Returns the same step by `jax.pmap`: state and clips have a leading axis of devices."""
+    return jax.pmap(
+        functools.partial(_step, config, stage, optimizer, DATA), axis_name=DATA, donate_argnums=0
+    )
 
-    return jax.jit(step, donate_argnums=0)
+
+def _step(
+    config: TrainConfig,
+    stage: StageConfig,
+    optimizer: optax.GradientTransformation,
+    axis: str | None,
+    state: State,
+    clips: dict,
+) -> tuple[State, dict]:
+    """One step; `axis` is the axis over which the gradients still have to be averaged."""
+    network = STM(config.model, jnp.dtype(config.dtype))
+
+    def loss_of(params: Variables, part: dict) -> tuple[jax.Array, jax.Array]:
+        variables = {"params": params, "batch_stats": state["batch_stats"]}
+        loss, labels = clip_loss(
+            network,
+            variables,
+            part["frames"],
+            part["masks"],
+            stage.data.objects,
+            hardest_share=stage.hardest_share,
+            remat=config.remat,
+        )
+        return loss, _overlap(labels, part["masks"][:, 1:])
+
+    gradient_of = jax.value_and_grad(loss_of, has_aux=True)
+    if config.accumulate == 1:
+        (loss, iou), gradients = gradient_of(state["params"], clips)
+    else:
+        (loss, iou), gradients = _accumulated(
+            functools.partial(gradient_of, state["params"]), clips, config.accumulate
+        )
+    if axis is not None:
+        loss, iou, gradients = jax.lax.pmean((loss, iou, gradients), axis)
+    updates, opt_state = optimizer.update(gradients, state["opt_state"], state["params"])
+    params = optax.apply_updates(state["params"], updates)
+    average = state["average"]
+    if average:
+        average = optax.incremental_update(params, average, 1 - config.average_decay)
+    new_state = {
+        "step": state["step"] + 1,
+        "params": params,
+        "batch_stats": state["batch_stats"],
+        "opt_state": opt_state,
+        "average": average,
+    }
+    metrics = {
+        "loss": loss,
+        "gradient_norm": optax.tree.norm(gradients),
+        "iou": iou,
+        "bad_steps": cast(optax.ApplyIfFiniteState, opt_state).notfinite_count,
+    }
+    return new_state, metrics
+
+
+def _accumulated(gradient_of: Callable, clips: dict, parts: int) -> Any:
+    """Averages loss and gradient over parts of the batch, one after the other."""
+    # Every part takes clips from every device: (b, ...) -> (b / parts, parts, ...), then turned.
+    cut = jax.tree.map(
+        lambda a: a.reshape(a.shape[0] // parts, parts, *a.shape[1:]).swapaxes(0, 1), clips
+    )
+    shapes = jax.eval_shape(gradient_of, jax.tree.map(lambda a: a[0], cut))
+    zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
+
+    def add(total: Any, part: dict) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, gradient_of(part)), None
+
+    total, _ = jax.lax.scan(add, zeros, cut)
+    return jax.tree.map(lambda a: a / parts, total)
+
+
+def _overlap(labels: jax.Array, masks: jax.Array) -> jax.Array:
+    """Mean intersection over union of "some object", where there is one."""
+    found, true = labels > 0, masks > 0
+    union = jnp.maximum((found | true).sum(axis=(2, 3)), 1)
+    return ((found & true).sum(axis=(2, 3)) / union).mean()

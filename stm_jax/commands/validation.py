@@ -1,0 +1,78 @@
+"""J and F on sequences that a run does not train on, while it trains; the best model is kept."""
+
+import json
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from stm_jax.config import TrainConfig
+from stm_jax.data.masks import read_mask
+from stm_jax.data.sources import davis_videos, ids_of
+from stm_jax.errors import InputError
+from stm_jax.eval.davis import mean_over_objects, score_sequence
+from stm_jax.files import write_whole
+from stm_jax.nn.model import Model
+
+BEST = "best.safetensors"
+RECORD = "best.json"
+
+
+class Validation:
+    """Called with a step and its model, returns J and F and keeps the best model of a run."""
+
+    def __init__(self, config: TrainConfig, run: pathlib.Path) -> None:
+        """Args:
+        config: Names the sequences: `validate_on`, of the last stage's videos.
+        run: The run's folder, for `best.safetensors` and `best.json`.
+
+        Raises:
+            InputError: A sequence is not there, or is trained on.
+        """
+        data = config.stages[-1].data
+        if data.videos is None:
+            raise InputError("validate_on names sequences, but the last stage has no videos")
+        for number, stage in enumerate(config.stages, 1):
+            trained_on = set(config.validate_on) - set(stage.data.held_back)
+            if stage.data.videos is not None and trained_on:
+                raise InputError(
+                    f"stage {number} trains on {', '.join(sorted(trained_on))}, which validate_on "
+                    "names; add to its held_back"
+                )
+        videos = davis_videos(data.videos)
+        missing = set(config.validate_on) - {video.name for video in videos}
+        if missing:
+            raise InputError(f"no sequence {', '.join(sorted(missing))} in {data.videos}")
+        self._videos = [video for video in videos if video.name in config.validate_on]
+        self._run = run
+
+    def __call__(self, step: int, model: Model) -> dict[str, float]:
+        """Returns {"J&F", "J_mean", "F_mean"} as DAVIS defines them."""
+        from stm_jax.infer.segmenter import Segmenter  # jax, only where it is needed
+
+        segmenter = Segmenter(model)
+        scores = []
+        for video in self._videos:
+            truths = [read_mask(sample.mask) for sample in video.samples]
+            found = [segmenter.start(_frame(video.samples[0].image), truths[0], length=len(truths))]
+            found += [segmenter.step(_frame(sample.image)) for sample in video.samples[1:]]
+            objects = [int(i) for i in ids_of(Image.fromarray(truths[0]))]
+            scores += score_sequence(found, truths, objects)
+        total = mean_over_objects(scores)
+        result = {"J&F": total.j_and_f, "J_mean": total.j.mean, "F_mean": total.f.mean}
+        self._keep_best(step, model, result)
+        return result
+
+    def _keep_best(self, step: int, model: Model, scores: dict[str, float]) -> None:
+        from stm_jax.release import save
+
+        record = self._run / RECORD
+        best = json.loads(record.read_text())["J&F"] if record.is_file() else -1.0
+        if scores["J&F"] > best:
+            about = f"step {step}, J&F {scores['J&F']:.4f} on {len(self._videos)} sequences"
+            save(model, self._run / BEST, about=about)
+            write_whole(record, json.dumps({"step": step, **scores}, indent=2).encode())
+
+
+def _frame(path: pathlib.Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB"))

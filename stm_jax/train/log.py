@@ -1,0 +1,141 @@
+"""What a run tells: a progress bar, log.jsonl for programs, TensorBoard scalars."""
+
+import contextlib
+import json
+import pathlib
+import time
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from tensorboardX import SummaryWriter
+
+from stm_jax.config import StageConfig, TrainConfig
+from stm_jax.errors import InputError
+from stm_jax.nn.model import Model
+from stm_jax.train.step import learning_rates
+
+TRACED_STEPS = range(5, 8)  # of a stage: compiling is over
+
+
+class RunLog:
+    """Collects metrics and reports their means every `log_every` steps.
+
+    Metrics stay on the device until they are reported, so that no step waits for the host.
+    Only the first of several processes writes.
+    """
+
+    def __init__(self, run: pathlib.Path, config: TrainConfig, model: Model) -> None:
+        self._run, self._config = run, config
+        self._total = sum(stage.steps for stage in config.stages)
+        self._schedule = learning_rates(config.stages)
+        self._speaks = jax.process_index() == 0
+        self._stage, self._batch_size = 0, 1
+        self._metrics: list[dict] = []
+        self._since = time.perf_counter()
+        count = sum(leaf.size for leaf in jax.tree.leaves(model.variables["params"]))
+        self._about = f"{config.model.name}: {count / 1e6:.1f} million parameters"
+
+    def __enter__(self) -> "RunLog":
+        self._stack = contextlib.ExitStack()
+        if not self._speaks:
+            return self
+        self._lines = self._stack.enter_context((self._run / "log.jsonl").open("a"))
+        self._board = self._stack.enter_context(
+            contextlib.closing(SummaryWriter(str(self._run / "tensorboard")))
+        )
+        self._bar = self._stack.enter_context(
+            Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.completed}/{task.total}"),
+                TimeRemainingColumn(),
+                transient=True,
+                disable=None,
+            )
+        )
+        self._task = self._bar.add_task("compiling", total=self._total)
+        self.say(f"{self._about}; {jax.device_count()} x {jax.devices()[0].device_kind}")
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def say(self, line: str) -> None:
+        """Prints one line."""
+        if self._speaks:
+            self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def begin_stage(self, index: int, stage: StageConfig, done: int) -> None:
+        """Tells which stage the next steps belong to."""
+        self._stage, self._batch_size = index + 1, stage.data.batch_size
+        self._metrics, self._since = [], time.perf_counter()
+        if self._speaks:
+            self._bar.update(self._task, completed=done)
+
+    def add(self, step: int, metrics: dict) -> None:
+        """Takes a step's metrics, and reports when it is time.
+
+        Raises:
+            InputError: Too many steps in a row had no finite gradient.
+        """
+        self._metrics.append(metrics)
+        if self._speaks:
+            self._bar.update(self._task, completed=step)
+        if step % self._config.log_every and step != self._total:
+            return
+        read = {name: np.array([m[name] for m in self._metrics]) for name in metrics}
+        worst = int(read.pop("bad_steps").max())
+        seconds = time.perf_counter() - self._since
+        if self._speaks:
+            self._report(step, read, worst, len(self._metrics) * self._batch_size / seconds)
+        self._metrics, self._since = [], time.perf_counter()
+        if worst >= self._config.bad_steps:
+            raise InputError(
+                f"{worst} steps in a row had no finite gradient, the last at step {step}; lower "
+                f"the learning rate and go on from the last checkpoint in {self._run}"
+            )
+
+    def add_scores(self, step: int, scores: dict[str, float]) -> None:
+        """Reports a validation."""
+        found = "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
+        self.say(f"step {step}/{self._total}  validation  {found}")
+        self._write({"step": step, "validation": scores})
+        for name, value in scores.items():
+            self._board.add_scalar(f"validation/{name}", value, step)
+        self._since = time.perf_counter()  # it took its time, which was no step's
+
+    @contextlib.contextmanager
+    def trace(self, wanted: bool, step_of_stage: int) -> Iterator[None]:
+        """Writes a profile of a few steps of each stage, if it is wanted."""
+        if wanted and step_of_stage == TRACED_STEPS.start:
+            jax.profiler.start_trace(self._run / "profile")
+        yield
+        if wanted and step_of_stage == TRACED_STEPS.stop:
+            jax.profiler.stop_trace()
+            self.say(f"profile: tensorboard --logdir {self._run / 'profile'}")
+
+    def _report(self, step: int, read: dict[str, np.ndarray], worst: int, speed: float) -> None:
+        # A step without a finite gradient was skipped: it is counted, and no part of the mean.
+        finite = np.isfinite(read["loss"]) & np.isfinite(read["gradient_norm"])
+        mean = {n: float(v[finite].mean()) if finite.any() else None for n, v in read.items()}
+        skipped = int((~finite).sum())
+        rate = float(self._schedule(step))
+        found = "  ".join(f"{n} {mean[n]:.4f}" for n in ("loss", "iou") if mean[n] is not None)
+        note = f"  {skipped} skipped: no finite gradient" if skipped else ""
+        self.say(
+            f"step {step}/{self._total}  stage {self._stage}  {found}  {speed:.2f} clips/s{note}"
+        )
+        self._bar.update(self._task, description=f"stage {self._stage}  {found}")
+        self._write(
+            {"step": step, "stage": self._stage, **mean, "skipped": skipped}
+            | {"learning_rate": rate, "clips_per_second": speed}
+        )
+        for name, value in ({**mean, "learning_rate": rate, "clips_per_second": speed}).items():
+            if value is not None:
+                self._board.add_scalar(f"train/{name}", value, step)
+
+    def _write(self, line: dict) -> None:
+        self._lines.write(json.dumps(line) + "\n")
+        self._lines.flush()
