@@ -103,6 +103,8 @@ class StageConfig:
         warmup_steps: Over which the learning rate grows from 0.
         hardest_share: Share of each frame's pixels, those with the largest loss, that count
             (bootstrapped cross-entropy); 1 for all.
+        matching_weight: Weight of a term that asks the affinity alone to carry true masks over;
+            0 for the paper's loss.
     """
 
     data: DataConfig
@@ -111,6 +113,7 @@ class StageConfig:
     final_learning_rate: float = 0.0
     warmup_steps: int = 50
     hardest_share: float = 1.0
+    matching_weight: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

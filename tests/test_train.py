@@ -18,7 +18,7 @@ from stm_jax.nn.model import random_model
 from stm_jax.nn.stm import STM
 from stm_jax.train.log import RunLog
 from stm_jax.train.loop import train
-from stm_jax.train.losses import clip_logits, clip_loss
+from stm_jax.train.losses import clip_loss, follow_clip, shares_of_cells
 from stm_jax.train.mesh import data_mesh, place_state
 from stm_jax.train.step import initial_state, learning_rates, make_optimizer, make_step
 from tests.test_clips import root  # noqa: F401, a fixture
@@ -35,36 +35,70 @@ def moving_square(size: int = 48) -> tuple[np.ndarray, np.ndarray]:
     return frames, masks
 
 
+def followed(variables: dict, frames: np.ndarray, masks: np.ndarray, objects: int = 1):
+    """Returns logits and carried shares of one clip."""
+    planes = masks[None, None] == np.arange(1, objects + 1)[:, None, None, None]
+    logits, carried = follow_clip(
+        STM(TINY),
+        variables,
+        jnp.asarray(frames[None]) / 255,
+        jnp.asarray(planes, jnp.float32),
+        jnp.ones((1, objects), bool),
+    )
+    return logits[0], carried[0]
+
+
 def test_training_segments_as_inference_does():
     frames, masks = moving_square()
     masks[0, 36:46, 30:46] = 2
     model = random_model(TINY, seed=1)
-    first_masks = jnp.stack([masks[0] == 1, masks[0] == 2]).astype(jnp.float32)
-    logits = clip_logits(
-        STM(TINY),
-        model.variables,
-        jnp.asarray(frames[None]) / 255,
-        first_masks[None],
-        jnp.ones((1, 2), bool),
-    )
+    logits, _ = followed(model.variables, frames, masks, objects=2)
     segmenter = stm_jax.Segmenter(model, memorize_every=1)
     expected = segmenter.segment(frames, masks[0], soft=True)[1:]
-    assert np.allclose(jax.nn.softmax(logits[0], axis=1), expected, atol=1e-5)
+    assert np.allclose(jax.nn.softmax(logits, axis=1), expected, atol=1e-5)
+
+
+def test_the_network_sees_no_true_mask_but_the_first():
+    frames, masks = moving_square()
+    variables = random_model(TINY).variables
+    expected, carried = followed(variables, frames, masks)
+    wrong = masks.copy()
+    wrong[1:] = 0
+    found, less = followed(variables, frames, wrong)
+    assert np.array_equal(expected, found)
+    assert np.array_equal(carried[:, 0], less[:, 0])
+    assert (less[:, 1] < carried[:, 1]).all()  # frame 2 is carried over from frames 0 and 1
 
 
 def test_the_loss_written_out():
     frames, masks = moving_square()
-    model = random_model(TINY)
-    loss, labels = clip_loss(STM(TINY), model.variables, frames[None], masks[None], objects=1)
-    first_masks = jnp.asarray(masks[None, :1] == 1, jnp.float32)
-    logits = clip_logits(
-        STM(TINY), model.variables, frames[None] / 255.0, first_masks, jnp.ones((1, 1), bool)
-    )
+    variables = random_model(TINY).variables
+    loss, labels = clip_loss(STM(TINY), variables, frames[None], masks[None], objects=1)
+    logits, carried = followed(variables, frames, masks)
     chosen = np.take_along_axis(
-        np.asarray(jax.nn.log_softmax(logits, axis=2)), masks[None, 1:, None].astype(int), axis=2
+        np.asarray(jax.nn.log_softmax(logits, axis=1)), masks[1:, None].astype(int), axis=1
     )
     assert loss == pytest.approx(-chosen.mean(), rel=1e-5)
-    assert np.array_equal(labels, logits.argmax(axis=2))
+    assert np.array_equal(labels[0], logits.argmax(axis=1))
+
+    goal = shares_of_cells(jnp.asarray(masks[1:], jnp.float32))
+    assert goal.shape == carried[0].shape == (2, 3, 3)
+    assert goal[0, 0, 0] == pytest.approx((masks[1, :16, :16] == 1).mean())
+    share = np.asarray(carried[0], np.float64)
+    matching = -(goal * np.log(share + 1e-3) + (1 - goal) * np.log(1 - share + 1e-3)).mean()
+    both, _ = clip_loss(
+        STM(TINY), variables, frames[None], masks[None], objects=1, matching_weight=0.5
+    )
+    assert both == pytest.approx(float(-chosen.mean() + 0.5 * matching), rel=1e-5)
+
+
+def test_a_carried_share_is_the_affinity_times_the_mask():
+    """A frame full of the object carries all of it over, an empty one nothing."""
+    frames, masks = moving_square()
+    variables = random_model(TINY).variables
+    for value in (0, 1):
+        _, carried = followed(variables, frames, np.full_like(masks, value))
+        assert np.allclose(carried, value, atol=1e-6)
 
 
 def test_an_id_that_the_first_mask_lacks_is_background():
@@ -85,14 +119,8 @@ def test_gradients_pass_through_the_memory():
     def third_frame(shift: float | jax.Array) -> jax.Array:
         params = jax.tree.map(lambda a: a, model.variables["params"])
         params["decoder"]["predict"]["bias"] += jnp.array([0.0, shift])
-        logits = clip_logits(
-            STM(TINY),
-            {**model.variables, "params": params},
-            jnp.asarray(frames[None]) / 255,
-            jnp.asarray(masks[None, :1] == 1, jnp.float32),
-            jnp.ones((1, 1), bool),
-        )
-        return logits[0, 1, 1].mean()
+        logits, _ = followed({**model.variables, "params": params}, frames, masks)
+        return logits[1, 1].mean()
 
     quotient = float(third_frame(0.02) - third_frame(-0.02)) / 0.04
     assert float(jax.grad(third_frame)(0.0)) == pytest.approx(quotient, rel=0.02)
@@ -115,14 +143,8 @@ def test_only_the_hardest_pixels_count():
     frames, masks = moving_square()
     network, variables = STM(TINY), random_model(TINY).variables
     arguments = (network, variables, frames[None], masks[None], 1)
-    logits = clip_logits(
-        network,
-        variables,
-        frames[None] / 255.0,
-        jnp.asarray(masks[None, :1] == 1, jnp.float32),
-        jnp.ones((1, 1), bool),
-    )
-    log_p = np.asarray(jax.nn.log_softmax(logits, axis=2))[0]
+    logits, _ = followed(variables, frames, masks)
+    log_p = np.asarray(jax.nn.log_softmax(logits, axis=1))
     losses = -np.where(masks[1:] == 1, log_p[:, 1], log_p[:, 0]).reshape(2, -1)
     hardest = -np.sort(-losses, axis=1)[:, : 48 * 48 // 4]
     assert clip_loss(*arguments, hardest_share=0.25)[0] == pytest.approx(hardest.mean(), rel=1e-5)

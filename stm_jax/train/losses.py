@@ -14,16 +14,19 @@ from stm_jax.ops.memory_read import read_dense
 
 Tree = TypeVar("Tree")
 
+STRIDE = 16
+CERTAIN = 1e-3  # how near to 0 or 1 the carried share of an object may come in the logarithm
 
-def clip_logits(
+
+def follow_clip(
     network: STM,
     variables: Variables,
     frames: Float[Array, "b t h w 3"],
-    first_masks: Float[Array, "b o h w"],
+    masks: Float[Array, "b o t h w"],
     present: Bool[Array, "b o"],
     *,
     remat: bool = False,
-) -> Float[Array, "b t-1 1+o h w"]:
+) -> tuple[Float[Array, "b t-1 1+o h w"], Float[Array, "b o t-1 h16 w16"]]:
     """Segments short clips from their first masks, remembering every frame on the way.
 
     The first frame is memorised with its true mask, every later one with its soft mask (paper
@@ -33,13 +36,16 @@ def clip_logits(
         network: The network.
         variables: Its variables.
         frames: In [0, 1]; sides that are multiples of 16.
-        first_masks: One plane an object, 0 or 1.
+        masks: The true masks, one plane an object and frame, 0 or 1. Only the first frame's are
+            seen by the network.
         present: Which objects are real rather than padding.
         remat: Whether what lies inside the encoders and the decoder is computed again for the
             gradient rather than kept.
 
     Returns:
-        Logits of background and objects for frames 1 to t - 1, float32.
+        Logits of background and objects for frames 1 to t - 1, float32; and what share of each
+        object the affinity alone carries over to them from the true masks of the frames before,
+        in [0, 1], float32.
     """
     encode = functools.partial(memorize, network)
     ask = functools.partial(query, network)
@@ -55,21 +61,33 @@ def clip_logits(
 
     read_objects = jax.vmap(read_dense, in_axes=(None, 0, 0, None))  # over the objects
     read_batch = jax.vmap(read_objects, in_axes=(0, 0, 0, None))
-    masks, keys, values, logits = first_masks, [], [], []
+    soft_masks, shares = masks[:, :, 0], shares_of_cells(masks)
+    keys, values, logits, carried = [], [], [], []
     for index in range(length - 1):
-        memorized = encode(variables, frames[:, index], masks, others(masks))
+        memorized = encode(variables, frames[:, index], soft_masks, others(soft_masks))
         keys.append(memorized.key)
-        values.append(memorized.value)
+        # The true mask is one more channel of the value: reading it costs next to nothing.
+        share = shares[:, :, index, ..., None].astype(memorized.value.dtype)
+        values.append(jnp.concatenate([memorized.value, share], axis=-1))
         asking = of_frame(features, index)
         filled = jnp.ones(len(keys), bool)
         memory = jnp.stack(keys, axis=2), jnp.stack(values, axis=2)  # (b, o, slots, ...)
-        read = read_batch(asking.key, *memory, filled)  # (b, o, h16, w16, value)
+        read = read_batch(asking.key, *memory, filled)  # (b, o, h16, w16, value + 1)
+        read, share = read[..., :-1], read[..., -1]
+        carried.append(share.astype(jnp.float32))
         query_value = jnp.broadcast_to(asking.value[:, None], read.shape)
         read = jnp.concatenate([read, query_value], axis=-1)
         log_odds = segment(variables, read, of_frame(skips, index))
         logits.append(aggregate(log_odds, present))
-        masks = jax.nn.softmax(logits[-1], axis=1)[:, 1:]
-    return jnp.stack(logits, axis=1)
+        soft_masks = jax.nn.softmax(logits[-1], axis=1)[:, 1:]
+    return jnp.stack(logits, axis=1), jnp.stack(carried, axis=2)
+
+
+def shares_of_cells(masks: Float[Array, "*lead h w"]) -> Float[Array, "*lead h16 w16"]:
+    """Returns what share of each position at stride 16 a mask covers."""
+    *lead, height, width = masks.shape
+    cells = masks.reshape(*lead, height // STRIDE, STRIDE, width // STRIDE, STRIDE)
+    return cells.mean(axis=(-3, -1))
 
 
 def clip_loss(
@@ -80,6 +98,7 @@ def clip_loss(
     objects: int,
     *,
     hardest_share: float = 1.0,
+    matching_weight: float = 0.0,
     remat: bool = False,
 ) -> tuple[Float[Array, ""], Int[Array, "b t-1 h w"]]:
     """Cross-entropy on the aggregated logits of every frame but the first (paper section 3.5).
@@ -92,23 +111,30 @@ def clip_loss(
         objects: How many objects a clip has at most.
         hardest_share: Share of each frame's pixels, those with the largest loss, that count
             (bootstrapped cross-entropy, Pohlen et al., CVPR 2017); 1 for all.
-        remat: As of `clip_logits`.
+        matching_weight: Weight of a second term, the cross-entropy of the share of each object
+            that the affinity alone carries over from true masks. Not in the paper: it teaches
+            the keys to match, where little training would teach the decoder to guess.
+        remat: As of `follow_clip`.
 
     Returns:
         The mean over all pixels that count, and the label maps.
     """
     ids = jnp.arange(1, objects + 1, dtype=masks.dtype)
-    first_masks = (masks[:, :1] == ids[:, None, None]).astype(jnp.float32)  # (b, o, h, w)
-    present = first_masks.any(axis=(2, 3))
+    planes = masks[:, None] == ids[:, None, None, None]  # (b, o, t, h, w)
+    present = planes[:, :, 0].any(axis=(2, 3))
+    planes = (planes & present[:, :, None, None, None]).astype(jnp.float32)
     scaled = frames.astype(jnp.float32) / 255
-    logits = clip_logits(network, variables, scaled, first_masks, present, remat=remat)
-    known = jnp.concatenate([jnp.ones_like(present[:, :1]), present], axis=1)  # id -> is it known
-    labels = masks[:, 1:].astype(jnp.int32)
-    labels = jnp.where(jax.vmap(lambda k, i: k[i])(known, labels), labels, 0)
+    logits, carried = follow_clip(network, variables, scaled, planes, present, remat=remat)
     # One-hot rather than integer labels: the gradient is then no scatter.
-    targets = jax.nn.one_hot(labels, objects + 1, axis=2)
+    shown = planes[:, :, 1:].swapaxes(1, 2)  # (b, t-1, o, h, w)
+    targets = jnp.concatenate([1.0 - shown.sum(axis=2, keepdims=True), shown], axis=2)
     losses = optax.softmax_cross_entropy(logits, targets, axis=2)
     if hardest_share < 1.0:
         pixels = losses.reshape(*losses.shape[:2], -1)  # (b, t-1, h*w)
         losses, _ = jax.lax.top_k(pixels, max(1, round(hardest_share * pixels.shape[-1])))
-    return losses.mean(), logits.argmax(axis=2)
+    loss = losses.mean()
+    if matching_weight:
+        goal = shares_of_cells(planes[:, :, 1:])
+        inside, outside = jnp.log(carried + CERTAIN), jnp.log(1 - carried + CERTAIN)
+        loss += matching_weight * -(goal * inside + (1 - goal) * outside).mean()
+    return loss, logits.argmax(axis=2)

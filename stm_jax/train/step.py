@@ -132,6 +132,7 @@ def _step(
             part["masks"],
             stage.data.objects,
             hardest_share=stage.hardest_share,
+            matching_weight=stage.matching_weight,
             remat=config.remat,
         )
         return loss, _overlap(labels, part["masks"][:, 1:])
