@@ -1,12 +1,112 @@
 """Reading the memory: where in time and space has this pixel been seen? (paper section 3.3)
 
-A read is a function with the signature of `read_dense`. Other ways of reading the same memory
-are further functions with that signature.
+A read is a function, or a frozen dataclass of knobs that is called like one, with the signature
+of `Read`. The reads of this file need no knobs; others are in `chunked_read`, `top_k_read` and
+`local_reads`. A read of one's own is one more callable with that signature.
 """
+
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
+
+LOWEST = jnp.finfo(jnp.float32).min
+"""The score of what must not be read: with nothing to read at all, -inf would give NaN."""
+
+Answer: TypeAlias = Any
+"""What a read returns: values [h w value], or with_mass the pair of them and the mass."""
+
+
+class Regions(NamedTuple):
+    """Where the object is, for the reads that look there only.
+
+    Attributes:
+        memory: Where it was in the remembered frames. In a slot that holds no frame but a single
+            element (mh = mw = 1), either value means that the element may be read.
+        query: Where it is expected in the new frame: where it was in the one before.
+    """
+
+    memory: Bool[Array, "slots mh mw"]
+    query: Bool[Array, "h w"]
+
+
+class Read(Protocol):
+    """What every read is called with, and what it returns."""
+
+    def __call__(
+        self,
+        query_key: Float[Array, "h w key"],
+        memory_keys: Float[Array, "slots mh mw key"],
+        memory_values: Float[Array, "slots mh mw value"],
+        filled: Bool[Array, " slots"],
+        *,
+        regions: Regions | None = None,
+        with_mass: bool = False,
+    ) -> Answer:
+        """Reads one object's memory at every query position.
+
+        A read is static under `jit`, and is mapped over objects by `jax.vmap` or `jax.lax.map`.
+        Scores and softmax are float32 whatever the dtype of keys and values.
+
+        Args:
+            query_key: The frame's key at stride 16.
+            memory_keys: The keys of every slot.
+            memory_values: The values of every slot; those of empty slots must be finite.
+            filled: Which slots hold something of this object; the others weigh exactly 0.
+            regions: Where the object is; reads that look everywhere ignore it.
+            with_mass: Whether to return the attention mass too.
+
+        Returns:
+            The weighted sum of the memory values [h w value], in their dtype; with_mass also the
+            sum of the weights that each memory position received [slots mh mw], float32, which
+            adds up to the number of query positions. A query position that has nothing to read,
+            as all have where no slot is filled, gets the value 0 and gives no mass.
+        """
+        ...
+
+
+def scores(
+    query_key: Float[Array, "*q key"], memory_keys: Float[Array, "*m key"]
+) -> Float[Array, "q m"]:
+    """Returns the dot products over sqrt(key channels) of all positions, flattened; float32."""
+    channels = query_key.shape[-1]
+    products = jnp.einsum(
+        "qc,mc->qm",
+        query_key.reshape(-1, channels),
+        memory_keys.reshape(-1, channels),
+        preferred_element_type=jnp.float32,
+    )
+    return products / jnp.sqrt(jnp.float32(channels))
+
+
+def softmax_where(allowed: Bool[Array, "#q m"], scores: Float[Array, "q m"]) -> Float[Array, "q m"]:
+    """Returns the softmax over the allowed memory positions; the others weigh exactly 0.
+
+    Rows sum to 1, or to 0 where nothing is allowed.
+    """
+    weights = jax.nn.softmax(jnp.where(allowed, scores, LOWEST), axis=-1)
+    return jnp.where(allowed, weights, 0.0)
+
+
+def in_filled(
+    filled: Bool[Array, " slots"], memory_keys: Float[Array, "slots mh mw key"]
+) -> Bool[Array, "1 slots*mh*mw"]:
+    """Returns which memory positions lie in a filled slot."""
+    return jnp.repeat(filled, memory_keys.shape[1] * memory_keys.shape[2])[None]
+
+
+def weighted_sum(
+    weights: Float[Array, "h*w slots*mh*mw"],
+    query_key: Float[Array, "h w key"],
+    memory_values: Float[Array, "slots mh mw value"],
+    with_mass: bool,
+) -> Answer:
+    """Returns what a read with these weights returns."""
+    values = memory_values.reshape(-1, memory_values.shape[-1])
+    summed = jnp.matmul(weights.astype(values.dtype), values, preferred_element_type=jnp.float32)
+    read = summed.astype(values.dtype).reshape(*query_key.shape[:2], -1)
+    return (read, weights.sum(axis=0).reshape(memory_values.shape[:3])) if with_mass else read
 
 
 def affinity(
@@ -19,18 +119,7 @@ def affinity(
     The softmax of the dot products over sqrt(key channels), over all positions of time,
     height and width. It is taken in float32; an empty slot weighs exactly 0.
     """
-    channels = query_key.shape[-1]
-    positions = memory_keys.shape[1] * memory_keys.shape[2]
-    scores = jnp.einsum(
-        "qc,mc->qm",
-        query_key.reshape(-1, channels),
-        memory_keys.reshape(-1, channels),
-        preferred_element_type=jnp.float32,
-    )
-    scores = scores / jnp.sqrt(jnp.float32(channels))
-    # finfo.min rather than -inf: with no slot filled at all, -inf would give NaN.
-    scores = jnp.where(jnp.repeat(filled, positions), scores, jnp.finfo(jnp.float32).min)
-    return jax.nn.softmax(scores, axis=-1)
+    return softmax_where(in_filled(filled, memory_keys), scores(query_key, memory_keys))
 
 
 def read_dense(
@@ -38,22 +127,18 @@ def read_dense(
     memory_keys: Float[Array, "slots mh mw key"],
     memory_values: Float[Array, "slots mh mw value"],
     filled: Bool[Array, " slots"],
-) -> Float[Array, "h w value"]:
-    """Reads one object's memory at every query position, all slots at once.
+    *,
+    regions: Regions | None = None,
+    with_mass: bool = False,
+) -> Answer:
+    """STM's read, all slots at once: the memory values weighted by the affinity.
 
-    Args:
-        query_key: The frame's key at stride 16.
-        memory_keys: The keys of every slot.
-        memory_values: The values of every slot; those of empty slots must be finite.
-        filled: Which slots hold a frame of this object.
-
-    Returns:
-        The sum of the memory values weighted by the affinity, in their dtype.
+    Has gradients. Temporary memory grows with the slots: the affinity has h*w*slots*mh*mw
+    numbers. Arguments and result are those of `Read`.
     """
-    weights = affinity(query_key, memory_keys, filled).astype(memory_values.dtype)
-    values = memory_values.reshape(-1, memory_values.shape[-1])
-    read = weights @ values  # (h*w, slots*mh*mw) @ (slots*mh*mw, value)
-    return read.reshape(*query_key.shape[:2], -1)
+    del regions
+    weights = affinity(query_key, memory_keys, filled)
+    return weighted_sum(weights, query_key, memory_values, with_mass)
 
 
 def read_slots(
@@ -61,29 +146,35 @@ def read_slots(
     memory_keys: Float[Array, "slots mh mw key"],
     memory_values: Float[Array, "slots mh mw value"],
     filled: Bool[Array, " slots"],
-) -> Float[Array, "h w value"]:
+    *,
+    regions: Regions | None = None,
+    with_mass: bool = False,
+) -> Answer:
     """Reads as `read_dense` does, slot after slot, up to the last filled one.
 
     The softmax is carried along (Milakov and Gimelshein, 2018), so that temporary memory does
     not grow with the slots, and time grows with the filled ones only. For inference: the number
-    of turns depends on the data, so there is no gradient.
-
-    Args and result: as of `read_dense`; with no slot filled the result is 0.
+    of turns depends on the data, so there is no gradient (`chunked_read.ChunkedRead` has one).
+    The mass takes a second turn over the keys. Arguments and result are those of `Read`.
     """
+    del regions
     query = query_key.reshape(-1, query_key.shape[-1])
     scale = 1 / jnp.sqrt(jnp.float32(query.shape[-1]))
     count = jnp.max(jnp.where(filled, jnp.arange(1, filled.shape[0] + 1), 0))
 
-    def add_slot(slot, carry):
-        largest, total, summed = carry
+    def scores_of(slot):
         keys = jax.lax.dynamic_index_in_dim(memory_keys, slot, keepdims=False)
-        values = jax.lax.dynamic_index_in_dim(memory_values, slot, keepdims=False)
-        scores = scale * jnp.einsum(
+        return scale * jnp.einsum(
             "qc,mc->qm",
             query,
             keys.reshape(-1, query.shape[-1]),
             preferred_element_type=jnp.float32,
         )
+
+    def add_slot(slot, carry):
+        largest, total, summed = carry
+        values = jax.lax.dynamic_index_in_dim(memory_values, slot, keepdims=False)
+        scores = scores_of(slot)
         new_largest = jnp.maximum(largest, scores.max(axis=1))
         weights = jnp.exp(scores - new_largest[:, None])
         shrink = jnp.exp(largest - new_largest)
@@ -101,10 +192,21 @@ def read_slots(
 
     positions = query.shape[0]
     start = (
-        jnp.full((positions,), jnp.finfo(jnp.float32).min),
+        jnp.full((positions,), LOWEST),
         jnp.zeros((positions,)),
         jnp.zeros((positions, memory_values.shape[-1])),
     )
-    _, total, summed = jax.lax.fori_loop(0, count, add_slot, start)
-    read = summed / jnp.where(total > 0, total, 1.0)[:, None]
-    return read.astype(memory_values.dtype).reshape(*query_key.shape[:2], -1)
+    largest, total, summed = jax.lax.fori_loop(0, count, add_slot, start)
+    total = jnp.where(total > 0, total, 1.0)
+    read = summed / total[:, None]
+    read = read.astype(memory_values.dtype).reshape(*query_key.shape[:2], -1)
+    if not with_mass:
+        return read
+
+    def add_mass(slot, mass):
+        weights = jnp.exp(scores_of(slot) - largest[:, None]) / total[:, None]
+        return mass.at[slot].set(jnp.where(filled[slot], weights.sum(axis=0), 0.0))
+
+    size = memory_keys.shape[1] * memory_keys.shape[2]
+    mass = jax.lax.fori_loop(0, count, add_mass, jnp.zeros((filled.shape[0], size)))
+    return read, mass.reshape(memory_keys.shape[:3])

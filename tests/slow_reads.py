@@ -1,0 +1,77 @@
+"""Every read by its definition, one pair of positions after the other, in NumPy's float64."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+Weigh = Callable[..., float]
+"""Returns exp(score) times what a read makes of it; of `s` [h w slots mh mw], q, p and regions."""
+
+
+def pairs(*sizes: int) -> Iterator[tuple[int, ...]]:
+    return itertools.product(*(range(size) for size in sizes))
+
+
+def dense(s, q, p, filled, regions) -> float:
+    return math.exp(s[q][p]) if filled[p[0]] else 0.0
+
+
+def top_k(k: int) -> Weigh:
+    def weigh(s, q, p, filled, regions):
+        better = [o for o in pairs(*s.shape[2:]) if filled[o[0]] and s[q][o] > s[q][p]]
+        return dense(s, q, p, filled, regions) if len(better) < k else 0.0
+
+    return weigh
+
+
+def kernelized(sigma: float) -> Weigh:
+    def weigh(s, q, p, filled, regions):
+        best = max(pairs(*s.shape[:2]), key=lambda other: s[other][p])  # the first of several
+        squared = (q[0] - best[0]) ** 2 + (q[1] - best[1]) ** 2
+        return dense(s, q, p, filled, regions) * math.exp(-squared / (2 * sigma**2))
+
+    return weigh
+
+
+def in_box(plane: np.ndarray, place: tuple[int, int], margin: float) -> bool:
+    rows, columns = np.nonzero(plane)
+    if len(rows) == 0:
+        return True
+    row = min(max(place[0], min(rows)), max(rows))
+    column = min(max(place[1], min(columns)), max(columns))
+    return math.dist(place, (row, column)) <= margin
+
+
+def regional(margin: float) -> Weigh:
+    def weigh(s, q, p, filled, regions):
+        if not filled[p[0]] or not in_box(regions.memory[p[0]], p[1:], margin):
+            return 0.0
+        return math.exp(s[q][p]) if in_box(regions.query, q, margin) else 1.0
+
+    return weigh
+
+
+def window(radius: int) -> Weigh:
+    def weigh(s, q, p, filled, regions):
+        near = max(abs(q[0] - p[1]), abs(q[1] - p[2])) <= radius
+        return dense(s, q, p, filled, regions) if near else 0.0
+
+    return weigh
+
+
+def slow_read(weigh: Weigh, query_key, keys, values, filled, regions):
+    """Returns values [h w value] and mass [slots mh mw]."""
+    query_key, keys, values = (np.asarray(a, np.float64) for a in (query_key, keys, values))
+    s = np.einsum("yxc,tijc->yxtij", query_key, keys) / math.sqrt(keys.shape[-1])
+    read = np.zeros((*query_key.shape[:2], values.shape[-1]))
+    mass = np.zeros(keys.shape[:3])
+    for q in pairs(*query_key.shape[:2]):
+        weights = {p: weigh(s, q, p, filled, regions) for p in pairs(*keys.shape[:3])}
+        total = sum(weights.values())
+        for p, weight in weights.items():
+            if weight:
+                read[q] += weight / total * values[p]
+                mass[p] += weight / total
+    return read, mass

@@ -1,0 +1,243 @@
+"""What holds for every read: its definition, its limits, empty slots, masses and gradients."""
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stm_jax.ops.chunked_read import ChunkedRead
+from stm_jax.ops.local_reads import KernelizedRead, RegionalRead, WindowRead
+from stm_jax.ops.memory_read import Read, Regions, read_dense, read_slots
+from stm_jax.ops.top_k_read import TopKRead
+from tests import slow_reads
+
+HEIGHT, WIDTH, SLOTS = 3, 4, 4
+QUERIES = HEIGHT * WIDTH
+
+DEFINITIONS: dict[Any, slow_reads.Weigh] = {
+    read_dense: slow_reads.dense,
+    read_slots: slow_reads.dense,
+    ChunkedRead(7): slow_reads.dense,
+    TopKRead(5): slow_reads.top_k(5),
+    KernelizedRead(0.8): slow_reads.kernelized(0.8),
+    RegionalRead(1.0): slow_reads.regional(1.0),
+    WindowRead(1): slow_reads.window(1),
+}
+READS = [*DEFINITIONS, RegionalRead(1.0, zeroed=True)]
+WITH_GRADIENT = [read for read in READS if read is not read_slots]
+LIMITS = [
+    read_slots,
+    *(ChunkedRead(1), ChunkedRead(5), ChunkedRead(QUERIES), ChunkedRead(10**6)),
+    *(TopKRead(QUERIES * SLOTS), TopKRead(10**6)),
+    *(KernelizedRead(math.inf), KernelizedRead(1e30)),
+    *(RegionalRead(100.0), RegionalRead(100.0, zeroed=True)),
+    *(WindowRead(max(HEIGHT, WIDTH) - 1), WindowRead(10**6)),
+]
+
+
+def name(read: Any) -> str:
+    return getattr(read, "__name__", str(read))
+
+
+every_read = pytest.mark.parametrize("read", READS, ids=name)
+
+
+@functools.partial(jax.jit, static_argnames=("read", "with_mass"))
+def ask(read: Read, query_key, keys, values, filled, regions, with_mass=True):
+    return read(query_key, keys, values, filled, regions=regions, with_mass=with_mass)
+
+
+@functools.partial(jax.jit, static_argnames="read")
+def gradients(read: Read, query_key, keys, values, filled, regions):
+    """Of a sum that weighs every number of values and mass differently."""
+
+    def loss(*arrays):
+        read_values, mass = read(*arrays, filled, regions=regions, with_mass=True)
+        return sum((jnp.cos(jnp.arange(a.size)) * a.ravel()).sum() for a in (read_values, mass))
+
+    return jax.grad(loss, argnums=(0, 1, 2))(query_key, keys, values)
+
+
+def memory(seed: int, slots: int = SLOTS) -> tuple[Any, ...]:
+    """Returns query key, memory keys, values, filled and regions."""
+    rng = np.random.default_rng(seed)
+    query_key = rng.normal(0, 2, (HEIGHT, WIDTH, 6)).astype(np.float32)
+    keys = rng.normal(0, 2, (slots, HEIGHT, WIDTH, 6)).astype(np.float32)
+    values = rng.uniform(-1, 1, (slots, HEIGHT, WIDTH, 5)).astype(np.float32)
+    filled = rng.random(slots) < 0.7
+    filled[rng.integers(slots)] = True
+    regions = Regions(
+        memory=rng.random((slots, HEIGHT, WIDTH)) < 0.1, query=rng.random((HEIGHT, WIDTH)) < 0.15
+    )
+    return query_key, keys, values, filled, regions
+
+
+@pytest.mark.parametrize("read", DEFINITIONS, ids=name)
+def test_a_read_is_its_definition(read):
+    for seed in range(12):
+        arguments = memory(seed)
+        values, mass = ask(read, *arguments)
+        slow_values, slow_mass = slow_reads.slow_read(DEFINITIONS[read], *arguments)
+        np.testing.assert_allclose(values, slow_values, rtol=0, atol=2e-6)
+        np.testing.assert_allclose(mass, slow_mass, rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("read", LIMITS, ids=name)
+def test_the_limit_of_a_read_is_the_dense_read(read):
+    for seed in range(5):
+        arguments = memory(seed)
+        values, mass = ask(read, *arguments)
+        dense_values, dense_mass = ask(read_dense, *arguments)
+        np.testing.assert_allclose(values, dense_values, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(mass, dense_mass, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("read", LIMITS[1:], ids=name)
+def test_the_gradient_of_a_limit_is_that_of_the_dense_read(read):
+    arguments = memory(1)
+    for found, dense in zip(
+        gradients(read, *arguments), gradients(read_dense, *arguments), strict=True
+    ):
+        np.testing.assert_allclose(found, dense, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("read", [read for read in DEFINITIONS if read is not read_slots], ids=name)
+def test_gradients_are_the_slopes_of_the_definition(read):
+    query_key, keys, values, filled, regions = memory(2)
+    found = gradients(read, query_key, keys, values, filled, regions)
+
+    def loss(*arrays: np.ndarray) -> float:
+        pair = slow_reads.slow_read(DEFINITIONS[read], *arrays, filled, regions)
+        return sum((np.cos(np.arange(a.size)) * a.ravel()).sum() for a in pair)
+
+    arrays = [a.astype(np.float64) for a in (query_key, keys, values)]
+    rng = np.random.default_rng(3)
+    for index, gradient in enumerate(found):
+        direction = np.zeros_like(arrays[index]) + rng.normal(size=arrays[index].shape)
+        ends = [
+            [*arrays[:index], arrays[index] + step * direction, *arrays[index + 1 :]]
+            for step in (-1e-6, 1e-6)
+        ]
+        slope = (loss(*ends[1]) - loss(*ends[0])) / 2e-6
+        np.testing.assert_allclose((gradient * direction).sum(), slope, rtol=1e-4, atol=1e-5)
+        assert abs(slope) > 1e-2  # so that the comparison means something
+
+
+@every_read
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.permutations(range(SLOTS)))
+def test_the_order_of_slots_does_not_matter(read, seed, order):
+    query_key, keys, values, filled, (places, asked) = memory(seed)
+    read_values, mass = ask(read, query_key, keys, values, filled, Regions(places, asked))
+    reordered = Regions(places[order], asked)
+    again, mass_again = ask(read, query_key, keys[order], values[order], filled[order], reordered)
+    np.testing.assert_allclose(again, read_values, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(mass_again, mass[jnp.asarray(order)], rtol=2e-6, atol=2e-6)
+
+
+@every_read
+def test_an_empty_slot_weighs_exactly_nothing(read):
+    query_key, keys, values, _, regions = memory(4)
+    filled = np.array([True, False, True, True])
+    read_values, mass = ask(read, query_key, keys, values, filled, regions)
+    assert not mass[1].any() and mass[0].any() and mass[2].any() and mass[3].any()
+    # What an empty slot holds changes nothing, were it ever so tempting.
+    keys[1], values[1] = 100 * query_key, 1000.0
+    again, mass_again = ask(read, query_key, keys, values, filled, regions)
+    np.testing.assert_array_equal(again, read_values)
+    np.testing.assert_array_equal(mass_again, mass)
+    full, _ = ask(read, query_key, keys, values, np.ones(SLOTS, bool), regions)
+    assert np.abs(full - read_values).max() > 1
+
+
+@every_read
+def test_without_the_slots_that_are_empty_it_reads_the_same(read):
+    query_key, keys, values, _, regions = memory(5)
+    filled = np.array([False, True, True, False])
+    read_values, mass = ask(read, query_key, keys, values, filled, regions)
+    rest = Regions(regions.memory[1:3], regions.query)
+    alone, mass_alone = ask(read, query_key, keys[1:3], values[1:3], np.ones(2, bool), rest)
+    np.testing.assert_allclose(read_values, alone, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(mass[1:3], mass_alone, rtol=1e-6, atol=1e-6)
+
+
+@every_read
+def test_the_mass_sums_to_the_number_of_query_positions(read):
+    for seed in range(5):
+        _, mass = ask(read, *memory(seed))
+        assert mass.shape == (SLOTS, HEIGHT, WIDTH) and mass.dtype == jnp.float32
+        np.testing.assert_allclose(mass.sum(), QUERIES, rtol=1e-6)
+        assert mass.min() >= 0
+
+
+@every_read
+def test_without_mass_the_values_are_the_same(read):
+    arguments = memory(6)
+    values = ask(read, *arguments, with_mass=False)
+    np.testing.assert_array_equal(values, ask(read, *arguments)[0])
+
+
+@every_read
+def test_an_empty_memory_reads_zero(read):
+    query_key, keys, values, _, regions = memory(7)
+    read_values, mass = ask(read, query_key, keys, values, np.zeros(SLOTS, bool), regions)
+    assert not read_values.any() and not mass.any()
+
+
+@pytest.mark.parametrize("read", WITH_GRADIENT, ids=name)
+def test_the_gradient_of_an_empty_memory_is_zero(read):
+    query_key, keys, values, _, regions = memory(7)
+    nothing = np.zeros(SLOTS, bool)
+    for gradient in gradients(read, query_key, keys, values, nothing, regions):
+        np.testing.assert_array_equal(gradient, 0.0)
+
+
+@every_read
+def test_objects_are_mapped_and_a_padded_one_reads_zero(read):
+    objects = [memory(seed) for seed in (8, 9, 10)]
+    query_key = objects[0][0]
+    keys, values, filled = (np.stack([o[i] for o in objects]) for i in (1, 2, 3))
+    filled[2] = False  # the padded object
+    keys[2], values[2] = 0.0, 0.0
+    regions = Regions(*(np.stack([o[4][i] for o in objects]) for i in (0, 1)))
+
+    @jax.jit
+    def ask_all(*arrays):
+        return jax.vmap(functools.partial(ask, read, query_key))(*arrays)
+
+    together, masses = ask_all(keys, values, filled, regions)
+    for index in range(3):
+        of_object = Regions(regions.memory[index], regions.query[index])
+        alone, mass = ask(read, query_key, keys[index], values[index], filled[index], of_object)
+        np.testing.assert_allclose(together[index], alone, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(masses[index], mass, rtol=1e-6, atol=1e-6)
+    assert not together[2].any() and not masses[2].any()
+
+
+@every_read
+def test_bfloat16_keys_and_values_have_a_float32_softmax(read):
+    query_key, keys, values, filled, regions = memory(11)
+    half = [jnp.asarray(a, jnp.bfloat16) for a in (query_key, keys, values)]
+    read_values, mass = ask(read, *half, filled, regions)
+    exact, exact_mass = ask(read, *(a.astype(jnp.float32) for a in half), filled, regions)
+    assert read_values.dtype == jnp.bfloat16 and mass.dtype == jnp.float32
+    np.testing.assert_allclose(mass, exact_mass, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(read_values.astype(jnp.float32), exact, rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize("read", WITH_GRADIENT, ids=name)
+def test_gradients_of_bfloat16_are_bfloat16_and_near(read):
+    query_key, keys, values, filled, regions = memory(12)
+    half = [jnp.asarray(a, jnp.bfloat16) for a in (query_key, keys, values)]
+    found = gradients(read, *half, filled, regions)
+    exact = gradients(read, *(a.astype(jnp.float32) for a in half), filled, regions)
+    for gradient, wanted in zip(found, exact, strict=True):
+        assert gradient.dtype == jnp.bfloat16
+        difference = np.abs(gradient.astype(jnp.float32) - wanted).max()
+        assert difference <= 2e-2 * np.abs(wanted).max()

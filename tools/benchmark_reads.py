@@ -1,0 +1,80 @@
+"""What the section `reads` of tools/benchmark.py times: reads of the memory, ours and PyTorch's."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from benchmark_calls import Calls, Case, torch
+
+from stm_jax.ops.chunked_read import ChunkedRead
+from stm_jax.ops.memory_read import Read, read_dense, read_slots
+
+READS: dict[str, Read] = {"dense": read_dense, "chunked": ChunkedRead(), "slots": read_slots}
+
+
+def arrays_of(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns query key (h, w, key), memory keys and values (frames, h, w, channels), float32."""
+    rows, columns = (-(-side // 16) for side in case.mask.shape)
+    config, rng = case.config, np.random.default_rng(2)
+    query_key = rng.standard_normal((rows, columns, config.key_channels), np.float32)
+    frames = (case.memory_frames, rows, columns)
+    keys = rng.standard_normal((*frames, config.key_channels), np.float32)
+    values = rng.standard_normal((*frames, config.value_channels), np.float32)
+    return query_key, keys, values
+
+
+def read_calls(case: Case) -> tuple[Calls, dict[str, str]]:
+    """Returns the reads of one object, and what is known of the temporary memory of each."""
+    on_host = arrays_of(case)
+    arrays = [jnp.asarray(array, case.dtype) for array in on_host]
+    filled = jnp.ones(case.memory_frames, bool)
+    calls, temporary = {}, {}
+    for name, read in READS.items():
+        program: Any = jax.jit(read).lower(*arrays, filled).compile()
+        figures = program.memory_analysis()
+        bytes_taken = None if figures is None else figures.temp_size_in_bytes
+        temporary[name] = (
+            "temporary memory unknown"
+            if bytes_taken is None
+            else f"temporary memory {bytes_taken / 2**20:.1f} MiB"
+        )
+        calls[name] = functools.partial(_wait_for, program, *arrays, filled)
+    on_cpu = jax.default_backend() == "cpu"
+    if torch is not None and (on_cpu or torch.cuda.is_available()):
+        calls["torch"] = _torch_read(on_host, case.dtype, "cpu" if on_cpu else "cuda")
+        temporary["torch"] = "temporary memory not told"
+    return calls, temporary
+
+
+def largest_difference(calls: Calls) -> float:
+    """Returns how far any answer is from that of the dense read."""
+    answers = [call() for call in calls.values()]
+    dense, *others = (
+        np.asarray(a if isinstance(a, jax.Array) else a.float().cpu(), np.float32).ravel()
+        for a in answers
+    )
+    return max(float(np.abs(dense - other).max()) for other in others)
+
+
+def _wait_for(program: Any, *arguments: jax.Array) -> jax.Array:
+    return jax.block_until_ready(program(*arguments))
+
+
+def _torch_read(on_host: tuple[np.ndarray, ...], dtype: str, device: str) -> Any:
+    """Matrix product, softmax, matrix product."""
+    torch.backends.cuda.matmul.allow_tf32 = True  # as JAX does by default
+    query, keys, values = (
+        torch.as_tensor(array.reshape(-1, array.shape[-1])).to(device, getattr(torch, dtype))
+        for array in on_host
+    )
+
+    def read() -> Any:
+        found = (query @ keys.T) / keys.shape[1] ** 0.5
+        answer = found.softmax(dim=1) @ values
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return answer
+
+    return torch.inference_mode()(read)
