@@ -17,6 +17,16 @@ are speeds of the same useful work. PyTorch runs stm_jax/convert/torch_twin.py e
 channels-last layout and with the skips computed once a frame; its threads wait without spinning
 (OMP_WAIT_POLICY=PASSIVE), or it would fall behind many times where others use the CPU. Weights are
 random. MiB is what a call takes beyond what is held before it (weights and memory frames).
+
+    python tools/benchmark.py --sections reads --sizes 480p --memory-frames 1 5 20 100
+
+times the read of one object's memory alone: dense, in chunks, slot by slot as inference reads, and
+PyTorch's matrix product, softmax, matrix product. Temporary memory is that of the compiled program,
+by XLA's own figures.
+
+    python tools/benchmark.py --sections scoring --objects 3 5
+
+measures no network, but the scoring of masks: see tools/benchmark_scoring.py, which it runs.
 """
 
 import collections
@@ -26,10 +36,10 @@ import dataclasses
 import gc
 import itertools
 import logging
-import math
 import os
 import pathlib
-import time
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -53,12 +63,13 @@ from benchmark_calls import (
     torch,
     torch_calls,
 )
+from benchmark_reads import largest_difference, read_calls
+from benchmark_turns import interleave, spread
 
 from stm_jax import Model
 from stm_jax.config import PRESETS
 from stm_jax.nn.model import random_model
 
-SHORTEST_SAMPLE = 0.3  # seconds; quicker calls are repeated until a sample takes this long
 COMPILED: collections.Counter[str] = collections.Counter()  # programs and milliseconds so far
 
 
@@ -73,7 +84,7 @@ class Options:
     memory_frames: tuple[int, ...] = (5,)
     dtype: Literal["float32", "bfloat16"] = "float32"
     rounds: int = 7
-    sections: tuple[Literal["network", "objects"], ...] = ("network", "objects")
+    sections: tuple[Literal["network", "objects", "reads", "scoring"], ...] = ("network", "objects")
 
 
 def compare_network(options: Options, model: Model) -> None:
@@ -132,8 +143,37 @@ def compare_objects(options: Options, model: Model) -> None:
     )
 
 
-# A section is a function of the options and the model that prints what it measures.
-SECTIONS = {"network": compare_network, "objects": compare_objects}
+def compare_reads(options: Options, model: Model) -> None:
+    """Times ways to read one object's memory, and PyTorch's beside them."""
+    for size, frames in itertools.product(options.sizes, options.memory_frames):
+        case = Case(model.config, size, 1, frames, options.dtype)
+        calls, temporary = read_calls(case)
+        difference = largest_difference(calls)
+        memory = {who: peak_memory(call, who) for who, call in calls.items()}
+        seconds = interleave(calls, options.rounds)
+        print(f"\n{case}: read")
+        for who, (clock, cpu) in seconds.items():
+            print(
+                f"  {who:7} {spread(1e3 * clock, '.1f')} ms, CPU {spread(1e3 * cpu, '.1f')} ms, "
+                f"{temporary[who]}, {memory[who]}"
+            )
+        for who in [who for who in seconds if who != "torch"] if "torch" in seconds else []:
+            clock, cpu = seconds["torch"] / seconds[who]
+            print(f"  time(torch) / time({who}): {spread(clock, '.2f')}, CPU {spread(cpu, '.2f')}")
+        print(f"  the others differ from dense by at most {difference:.1e}", flush=True)
+
+
+def compare_scoring(options: Options) -> None:
+    """Runs tools/benchmark_scoring.py, whose processes shall not import JAX and PyTorch."""
+    script = pathlib.Path(__file__).with_name("benchmark_scoring.py")
+    objects = map(str, options.objects)
+    command = [sys.executable, script, "--objects", *objects, "--rounds", str(options.rounds)]
+    subprocess.run(command, check=True)
+
+
+# A section is a function of the options and the model that prints what it measures. Scoring needs
+# no model.
+SECTIONS = {"network": compare_network, "objects": compare_objects, "reads": compare_reads}
 
 
 def compilations(calls: Calls) -> collections.Counter:
@@ -142,27 +182,6 @@ def compilations(calls: Calls) -> collections.Counter:
     for call in calls.values():
         call()
     return COMPILED - before
-
-
-def interleave(calls: Calls, rounds: int) -> dict[str, np.ndarray]:
-    """Returns the seconds of a call, (2, rounds): on the clock, and of all threads on the CPU.
-
-    The calls take turns, and have run before.
-    """
-    repeats = {who: math.ceil(SHORTEST_SAMPLE / timed(call, 1)[0]) for who, call in calls.items()}
-    seconds = {who: np.zeros((2, rounds)) for who in calls}
-    for turn in range(rounds):
-        for who, call in calls.items():
-            seconds[who][:, turn] = timed(call, repeats[who])
-    return seconds
-
-
-def timed(call: Callable[[], Any], repeats: int) -> tuple[float, float]:
-    """Returns the seconds of one call, on the clock and of all threads on the CPU."""
-    clock, cpu = time.perf_counter(), time.process_time()
-    for _ in range(repeats):
-        call()
-    return (time.perf_counter() - clock) / repeats, (time.process_time() - cpu) / repeats
 
 
 def peak_memory(call: Callable[[], Any], who: str) -> str:
@@ -193,12 +212,6 @@ def resident_peak() -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 2**10
 
 
-def spread(numbers: np.ndarray, form: str) -> str:
-    """Returns "median [least, most]"."""
-    middle, least, most = np.median(numbers), numbers.min(), numbers.max()
-    return f"{middle:{form}} [{least:{form}}, {most:{form}}]"
-
-
 def count_compilation(event: str, duration_secs: float, **_: Any) -> None:
     """Adds to COMPILED; called by JAX."""
     if event == "/jax/core/compile/backend_compile_duration":
@@ -208,6 +221,11 @@ def count_compilation(event: str, duration_secs: float, **_: Any) -> None:
 
 def main(options: Options) -> None:
     """Runs the sections one after the other."""
+    if "scoring" in options.sections:
+        compare_scoring(options)
+    sections = [SECTIONS[name] for name in options.sections if name in SECTIONS]
+    if not sections:
+        return
     logging.getLogger("stm_jax").setLevel(logging.ERROR)  # the memory is full: on purpose
     jax.monitoring.register_event_duration_secs_listener(count_compilation)
     threads = f", torch {torch.__version__} of {torch.get_num_threads()} threads" if torch else ""
@@ -219,8 +237,8 @@ def main(options: Options) -> None:
     # Less sure of itself: at a probability of 1 PyTorch's float32 loses the digits of 1 - p.
     predict = model.variables["params"]["decoder"]["predict"]["conv"]
     predict["kernel"] = 0.05 * predict["kernel"]
-    for section in options.sections:
-        SECTIONS[section](options, model)
+    for section in sections:
+        section(options, model)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from stm_jax.errors import InputError
 
@@ -53,3 +53,18 @@ def read_rgb(path: pathlib.Path) -> UInt8[np.ndarray, "height width 3"]:
         grey = (np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     return np.array(image.convert("RGB"))
+
+
+def size_of(path: pathlib.Path) -> tuple[int, int]:
+    """Returns height and width of the picture as `read_rgb` gives it; only its head is read.
+
+    Raises:
+      InputError: it is no picture; `read_rgb` finds more that may be wrong.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            lies = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    except Exception as error:  # as in `open_image`
+        raise InputError(f"{path} is not a picture that can be read: give a PNG") from error
+    return (width, height) if lies else (height, width)

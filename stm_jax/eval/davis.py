@@ -47,15 +47,37 @@ def contour_accuracy(prediction: Mask, truth: Mask, tolerance: float = 0.008) ->
     prediction, truth = np.asarray(prediction, bool), np.asarray(truth, bool)
     _check_pair(prediction, truth)
     radius = math.ceil(tolerance * math.hypot(*truth.shape))
-    # Far from both masks there is no contour: the window only saves time.
     window = _window(prediction | truth)
-    predicted_contour, true_contour = boundary(prediction[window]), boundary(truth[window])
-    predicted, true = np.count_nonzero(predicted_contour), np.count_nonzero(true_contour)
-    if not (predicted and true):
-        return 1.0 if predicted == true else 0.0
-    precision = np.count_nonzero(predicted_contour & _dilate(true_contour, radius)) / predicted
-    recall = np.count_nonzero(true_contour & _dilate(predicted_contour, radius)) / true
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return _match_contours(prediction[window], truth[window], radius)
+
+
+def score_frame(
+    prediction: Ids, truth: Ids, object_ids: Sequence[int], tolerance: float = 0.008
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns J and F of each object, as `region_similarity` and `contour_accuracy` give them.
+
+    Args:
+      prediction: ids; those not in `object_ids` are background, here and in the truth.
+      truth: ids of the same frame. Void pixels are to be 0 in both, as in the official evaluator.
+      object_ids: the objects, in the order of the result.
+      tolerance: of `contour_accuracy`.
+
+    Raises:
+      InputError: the two differ in shape, or are not (height, width).
+    """
+    _check_pair(prediction, truth)
+    radius = math.ceil(tolerance * math.hypot(*truth.shape))
+    window = _window((prediction | truth) != 0)
+    prediction, truth = prediction[window], truth[window]
+    j, f = [], []
+    for object_id in object_ids:
+        predicted, true = prediction == object_id, truth == object_id
+        either = predicted | true
+        window = _window(either)
+        union = np.count_nonzero(either)
+        j.append(np.count_nonzero(predicted & true) / union if union else 1.0)
+        f.append(_match_contours(predicted[window], true[window], radius))
+    return tuple(j), tuple(f)
 
 
 def boundary(mask: Mask) -> Mask:
@@ -148,10 +170,10 @@ def score_sequence(
     # The first of each two neighbours is never the last frame; skipping one drops the first.
     neighbours = itertools.pairwise(_paired(predictions, truths))
     for (prediction, truth), _ in itertools.islice(neighbours, 1, None):
-        for index, object_id in enumerate(object_ids):
-            masks = prediction == object_id, truth == object_id
-            j[index].append(region_similarity(*masks))
-            f[index].append(contour_accuracy(*masks))
+        scores = score_frame(prediction, truth, object_ids)
+        for values, new in zip((j, f), scores, strict=True):
+            for of_object, value in zip(values, new, strict=True):
+                of_object.append(value)
     if not j[0]:
         raise InputError(
             "cannot score fewer than three frames: the first and the last are left out"
@@ -218,7 +240,10 @@ def _check_pair(prediction: np.ndarray, truth: np.ndarray, where: str = "") -> N
 
 
 def _window(mask: Mask) -> tuple[slice, slice]:
-    """Returns the rows and columns that hold the mask and its contour: empty for an empty mask."""
+    """Returns the rows and columns that hold the mask and its contour: empty for an empty mask.
+
+    Far from both masks there is no contour: the window only saves time.
+    """
     spans = []
     for axis in (1, 0):
         filled = np.flatnonzero(mask.any(axis=axis))
@@ -227,20 +252,41 @@ def _window(mask: Mask) -> tuple[slice, slice]:
     return spans[0], spans[1]
 
 
+def _match_contours(prediction: Mask, truth: Mask, radius: int) -> float:
+    predicted_contour, true_contour = boundary(prediction), boundary(truth)
+    predicted, true = np.count_nonzero(predicted_contour), np.count_nonzero(true_contour)
+    if not (predicted and true):
+        return 1.0 if predicted == true else 0.0
+    precision = np.count_nonzero(predicted_contour & _dilate(true_contour, radius)) / predicted
+    recall = np.count_nonzero(true_contour & _dilate(predicted_contour, radius)) / true
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
 def _dilate(contour: Mask, radius: int) -> Mask:
     """Returns where a pixel of the contour lies within `radius` pixels, Euclidean.
 
-    The disk is taken row by row, from its narrow top and bottom to its middle, so each step only
-    widens what the step before has spread sideways: O(radius) passes over the array.
+    The picture is one long whole number, a bit for each pixel, which shifts and ORs eight times as
+    fast as bytes do. Each row ends in at least `radius` empty bits, so that what is shifted out of
+    a row does not reach the next. The disk is taken row by row, from its narrow top and bottom to
+    its middle, so each step only widens what the step before has spread sideways.
     """
-    height, reach = len(contour), 0
-    spread, dilated = contour.copy(), np.zeros_like(contour)
+    height, width = contour.shape
+    row_bytes = (width + radius + 7) // 8
+    rows = np.zeros((height, row_bytes), np.uint8)
+    packed = np.packbits(contour, axis=1, bitorder="little")
+    rows[:, : packed.shape[1]] = packed
+    spread = int.from_bytes(rows.tobytes(), "little")
+    dilated = reach = 0
     for offset in range(radius, -1, -1):
-        while reach < math.isqrt(radius**2 - offset**2):
-            reach += 1
-            spread[:, reach:] |= contour[:, :-reach]
-            spread[:, :-reach] |= contour[:, reach:]
-        if offset < height:
-            dilated[offset:] |= spread[: height - offset]
-            dilated[: height - offset] |= spread[offset:]
-    return dilated
+        wanted = math.isqrt(radius**2 - offset**2)
+        while reach < wanted:
+            # What is `reach` wide on both sides may jump by its whole width and leaves no gap.
+            step = min(wanted - reach, 2 * reach + 1)
+            spread |= spread << step | spread >> step
+            reach += step
+        shift = offset * row_bytes * 8
+        dilated |= spread << shift | spread >> shift
+    # What was shifted below the last row is cut off.
+    dilated &= (1 << rows.size * 8) - 1
+    rows = np.frombuffer(dilated.to_bytes(rows.size, "little"), np.uint8).reshape(rows.shape)
+    return np.unpackbits(rows, axis=1, count=width, bitorder="little").view(bool)

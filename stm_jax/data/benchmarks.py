@@ -1,0 +1,292 @@
+"""Data sets to measure on: which frames, which masks are given, which are wanted, which are known.
+
+DAVIS 2016 and 2017, YouTube-VOS, and any folder that looks like one of them. Nothing is read but
+lists and the masks that are given to the method.
+"""
+
+import dataclasses
+import json
+import pathlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+from jaxtyping import UInt8
+
+from stm_jax.data.masks import VOID
+from stm_jax.data.truths import read_truth
+from stm_jax.errors import InputError
+
+Protocol = Literal["davis2016", "davis2017", "youtube-vos", "folder"]
+PICTURES = (".jpg", ".jpeg", ".png")
+RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkSequence:
+    """One video of a data set.
+
+    Attributes:
+        name: As the data set calls it.
+        frames: Every frame to segment, in order.
+        truths: The true mask of each frame, None where there is none (or it is kept secret).
+        given: Which objects' masks the method is given, by the index of the frame. DAVIS gives
+            all in frame 0; in YouTube-VOS some objects appear later.
+        wanted: Indices of the frames whose masks are the result.
+        categories: What each object is, where the data set says so (YouTube-VOS).
+        merged: Whether all objects count as one, with id 1 (DAVIS 2016).
+    """
+
+    name: str
+    frames: tuple[pathlib.Path, ...]
+    truths: tuple[pathlib.Path | None, ...]
+    given: Mapping[int, tuple[int, ...]]
+    wanted: tuple[int, ...]
+    categories: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    merged: bool = False
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """All objects that the method is given, ascending."""
+        return tuple(sorted({i for ids in self.given.values() for i in ids}))
+
+    def truth(self, index: int) -> UInt8[np.ndarray, "height width"]:
+        """Returns the true ids of a frame; 0 is background, 255 void (left out of scores).
+
+        Raises:
+            InputError: The frame has no true mask, or it cannot be read.
+        """
+        path = self.truths[index]
+        if path is None:
+            raise InputError(f"{self.frames[index]} has no true mask")
+        return _read_ids(path, self.merged)
+
+    def given_mask(self, index: int) -> UInt8[np.ndarray, "height width"]:
+        """Returns what the method is told at a frame of `given`: those objects, all else 0."""
+        ids = self.truth(index)
+        return np.where(np.isin(ids, self.given[index]), ids, 0).astype(np.uint8)
+
+
+def benchmark_sequences(
+    root: pathlib.Path, protocol: Protocol, split: str = "val", names: Sequence[str] = ()
+) -> tuple[BenchmarkSequence, ...]:
+    """Returns the sequences of a split of a data set on disk.
+
+    Args:
+        root: The folder that holds `JPEGImages` and `Annotations`, with or without a level for the
+            resolution below (480p is preferred); for YouTube-VOS also the folder above `valid`.
+        protocol: How the data set lies on disk, and what it gives and wants.
+            davis2016: all objects are one. Lists: ImageSets/2016 (names) or ImageSets/480p
+            (pairs of paths). davis2017: lists in ImageSets/2017; test-dev has only first masks.
+            youtube-vos: an object is given where `meta.json`, or else the masks, show it first;
+            the frames that `meta.json` names are wanted, all if it is missing.
+            folder: all folders in JPEGImages, or those of a list of that split; an object is
+            given where the masks show it first.
+        split: train, val, test-dev, ...; for YouTube-VOS val is `valid`, and `valid_all_frames`
+            takes its frames from there, its masks and wanted frames from `valid`.
+        names: Only these sequences, in the data set's order; () for all.
+
+    Raises:
+        InputError: The folders, the list, a sequence or a first mask is missing, or a mask has no
+            frame. It says what was looked for and what is there.
+    """
+    root = pathlib.Path(root)
+    if protocol not in get_args(Protocol):
+        raise InputError(f"no protocol {protocol}; there are {', '.join(get_args(Protocol))}")
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder: give the one that holds JPEGImages")
+    if protocol == "youtube-vos":
+        return _youtube_vos(root, split, names)
+    frames, masks = _by_resolution(_below(root, "JPEGImages"), _below(root, "Annotations"))
+    listed, source = _listed(root, protocol, split, frames)
+    sequences = []
+    for name in _chosen(listed, names, source):
+        pictures = _pictures(_below(frames, name))
+        truths = _aligned(pictures, _pictures(_below(masks, name)))
+        first = next(index for index, path in enumerate(truths) if path is not None)
+        merged = protocol == "davis2016"
+        if protocol != "folder":
+            if first != 0:
+                raise InputError(f"{masks / name} has no mask of the first frame, {pictures[0]}")
+            given = _first_shown(truths[:1], merged)
+        else:
+            given = _first_shown(truths, merged)
+        wanted = tuple(range(len(pictures)))
+        sequences.append(BenchmarkSequence(name, pictures, truths, given, wanted, {}, merged))
+    return tuple(sequences)
+
+
+def _youtube_vos(
+    root: pathlib.Path, split: str, names: Sequence[str]
+) -> tuple[BenchmarkSequence, ...]:
+    split = "valid" if split == "val" else split
+    places = [root / split, root / "all_frames" / split]
+    if split == "valid" or root.name == split:
+        places.append(root)
+    base = next((place for place in places if (place / "JPEGImages").is_dir()), None)
+    if base is None:
+        raise InputError(
+            f"no JPEGImages in {' or '.join(map(str, places))}: give the folder that holds"
+            f" {split}; {_holds(root)}"
+        )
+    plain = split.removesuffix("_all_frames")
+    parents = [base, *(above / plain for above in base.parents[:2])]
+    given_in = next((p for p in parents if (p / "Annotations").is_dir()), base)
+    frames, masks = base / "JPEGImages", _below(given_in, "Annotations")
+    meta = _read_meta(given_in / "meta.json")
+    listed = _folders(frames) if meta is None else tuple(meta)
+    source = str(frames if meta is None else given_in / "meta.json")
+    sequences = []
+    for name in _chosen(listed, names, source):
+        pictures = _pictures(_below(frames, name))
+        truths = _aligned(pictures, _pictures(_below(masks, name)))
+        wanted, categories = tuple(range(len(pictures))), {}
+        if meta is not None:
+            stems = {picture.stem: index for index, picture in enumerate(pictures)}
+            named = sorted({stem for _, shown in meta[name].values() for stem in shown})
+            missing = [stem for stem in named if stem not in stems]
+            if missing:
+                raise InputError(f"{frames / name} has no frame {missing[0]}, which {source} names")
+            wanted = tuple(sorted(stems[stem] for stem in named))
+            categories = {i: category for i, (category, _) in meta[name].items() if category}
+        given = _first_shown(truths, False, None if meta is None else set(meta[name]))
+        sequences.append(BenchmarkSequence(name, pictures, truths, given, wanted, categories))
+    return tuple(sequences)
+
+
+def _read_meta(path: pathlib.Path) -> dict[str, dict[int, tuple[str, list[str]]]] | None:
+    """Returns category and annotated frames of each object of each video; None without a file."""
+    if not path.is_file():
+        return None
+    try:
+        videos: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["videos"]
+        return {
+            name: {
+                int(i): (str(each.get("category", "")), list(each["frames"]))
+                for i, each in video["objects"].items()
+            }
+            for name, video in videos.items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{path} is no list of videos with their objects, each with its frames ({error!r}):"
+            " get it again"
+        ) from error
+
+
+def _first_shown(
+    truths: Iterable[pathlib.Path | None], merged: bool, expected: set[int] | None = None
+) -> dict[int, tuple[int, ...]]:
+    """Returns which ids are shown first in which mask; stops once all the expected are found."""
+    given: dict[int, tuple[int, ...]] = {}
+    seen: set[int] = set()
+    last = None
+    for index, path in enumerate(truths):
+        if path is None:
+            continue
+        if expected is not None and expected <= seen:
+            break
+        last = path
+        counts = np.bincount(_read_ids(path, merged).ravel(), minlength=256)
+        shown = set(np.flatnonzero(counts).tolist()) - {0, VOID}
+        new = (shown if expected is None else shown & expected) - seen
+        if new:
+            given[index] = tuple(sorted(new))
+            seen |= new
+    if not given:
+        raise InputError(f"{last} is empty, it shows background only: there is nothing to follow")
+    return given
+
+
+def _read_ids(path: pathlib.Path, merged: bool) -> UInt8[np.ndarray, "height width"]:
+    ids = read_truth(path)
+    return np.where((ids > 0) & (ids != VOID), 1, ids).astype(np.uint8) if merged else ids
+
+
+def _listed(
+    root: pathlib.Path, protocol: Protocol, split: str, frames: pathlib.Path
+) -> tuple[tuple[str, ...], str]:
+    """Returns the names of a split, and where they are from."""
+    years = {
+        "davis2016": ("2016", *RESOLUTIONS),
+        "davis2017": ("2017",),
+        "folder": ("", "2017", "2016"),
+    }
+    lists = [root / "ImageSets" / year / f"{split}.txt" for year in years[protocol]]
+    found = next((path for path in lists if path.is_file()), None)
+    if found is None:
+        if protocol == "folder":
+            return _folders(frames), str(frames)
+        there = sorted(str(p.relative_to(root)) for p in (root / "ImageSets").glob("**/*.txt"))
+        raise InputError(
+            f"no list of the split {split}: looked for {' and '.join(map(str, lists))}; "
+            + (f"there are {', '.join(there)}" if there else f"{root} has no lists in ImageSets")
+        )
+    # A line is a name, or /JPEGImages/480p/NAME/00000.jpg and the mask's path.
+    lines = [line.split()[0] for line in found.read_text().splitlines() if line.strip()]
+    names = [pathlib.PurePosixPath(line).parent.name if "/" in line else line for line in lines]
+    return tuple(dict.fromkeys(names)), str(found)
+
+
+def _chosen(listed: Sequence[str], names: Sequence[str], source: str) -> Sequence[str]:
+    if not listed:
+        raise InputError(f"there are no sequences in {source}")
+    for name in names:
+        if name not in listed:
+            near = [each for each in listed if each.lower() == name.lower()]
+            some = ", ".join(listed[:8]) + (", ..." if len(listed) > 8 else "")
+            hint = f"but {near[0]}, in another case" if near else f"there are {some}"
+            raise InputError(f"no sequence {name} in {source}: {hint}")
+    return [name for name in listed if not names or name in names]
+
+
+def _by_resolution(frames: pathlib.Path, masks: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    for name in RESOLUTIONS:
+        if (frames / name).is_dir():
+            return frames / name, _below(masks, name)
+    return frames, masks
+
+
+def _below(parent: pathlib.Path, name: str) -> pathlib.Path:
+    """Returns the folder of that name, or raises InputError that says what is there."""
+    if (parent / name).is_dir():
+        return parent / name
+    raise InputError(f"{parent / name}: no such folder; {_holds(parent, name)}")
+
+
+def _holds(folder: pathlib.Path, name: str = "") -> str:
+    found = sorted(path.name for path in folder.iterdir())
+    near = [each for each in found if each.lower() == name.lower()]
+    if near:
+        return f"{folder} holds {near[0]}, in another case: rename it"
+    return f"{folder} holds {', '.join(found[:8]) or 'nothing'}{', ...' if len(found) > 8 else ''}"
+
+
+def _folders(folder: pathlib.Path) -> tuple[str, ...]:
+    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
+
+
+def _pictures(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
+    """Returns the pictures of a folder, frame2 before frame10."""
+    files = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
+    files = [path for path in files if not path.name.startswith(".")]
+    if not files:
+        raise InputError(f"{folder} has no pictures in it ({' '.join(PICTURES)})")
+
+    def natural(path: pathlib.Path) -> list[tuple[int, str]]:
+        parts = re.findall(r"[0-9]+|[^0-9]+", path.name)
+        return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+    return tuple(sorted(files, key=natural))
+
+
+def _aligned(
+    frames: Sequence[pathlib.Path], masks: Sequence[pathlib.Path]
+) -> tuple[pathlib.Path | None, ...]:
+    """Returns the mask of each frame, by name."""
+    by_stem = {path.stem: path for path in masks}
+    without = sorted(by_stem.keys() - {path.stem for path in frames})
+    if without:
+        raise InputError(f"{by_stem[without[0]]} has no frame of that name in {frames[0].parent}")
+    return tuple(by_stem.get(path.stem) for path in frames)

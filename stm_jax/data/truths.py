@@ -1,0 +1,60 @@
+"""Reads the true masks of a benchmark, in which void (255: nobody knows) stays void."""
+
+import pathlib
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from stm_jax.data.image_files import open_image
+from stm_jax.data.masks import VOID, read_mask
+from stm_jax.data.palette import davis_palette
+
+
+def read_truth(path: pathlib.Path) -> UInt8[np.ndarray, "height width"]:
+    """Returns the object id of every pixel, 0 for background and 255 for void.
+
+    Unlike `read_mask`, which guesses what a user may have drawn, a palette picture gives its
+    indices even if it shows a single object in a colour of its own: in YouTube-VOS, whose palette
+    is not that of DAVIS, a mask may show object 3 alone. Grey with 0 and 255 only is one object.
+
+    Raises:
+        InputError: The file cannot be read, or is no mask (see `read_mask`).
+    """
+    image = open_image(path)
+    if image.mode == "P" and not _is_grey(image):
+        indices = np.array(image)
+        if not _is_davis_in_another_order(image, indices):
+            return indices
+    if image.mode in ("P", "L"):
+        values = np.array(image)
+        if _used(values) <= {0, VOID}:
+            return (values > 0).astype(np.uint8)
+        ids = read_mask(path)
+        return np.where((values == VOID) & (ids == 0), VOID, ids).astype(np.uint8)
+    return read_mask(path)
+
+
+def _used(values: np.ndarray) -> set[int]:
+    return set(np.flatnonzero(np.bincount(values.ravel(), minlength=256)).tolist())
+
+
+def _colours(image: Image.Image) -> np.ndarray:
+    """Returns the colours of a palette picture, (entries, 3)."""
+    return np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Whether the picture is a grey one that says it has a palette."""
+    colours = _colours(image)
+    return bool((colours == np.arange(len(colours))[:, None]).all())
+
+
+def _is_davis_in_another_order(image: Image.Image, indices: np.ndarray) -> bool:
+    """Whether the colours are those of DAVIS, sorted by some editor."""
+    colours, davis = _colours(image), davis_palette()
+    used = [index for index in _used(indices) if index < len(colours)]
+    if (colours[used] == davis[used]).all():
+        return False
+    known = {tuple(colour) for colour in davis.tolist()}
+    return {tuple(colour) for colour in colours[used].tolist()} <= known

@@ -1,0 +1,99 @@
+"""Finds and reads predicted masks: PNGs whose values are ids, as the official servers take them."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+
+from stm_jax.data.image_files import open_image
+from stm_jax.errors import InputError
+
+KINDS = {"RGB": "colours", "RGBA": "colours", "LA": "grey with transparency", "CMYK": "colours"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Something wrong with a file or a folder."""
+
+    path: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.text}"
+
+
+def find_predictions(
+    folder: pathlib.Path, sequence: str, names: Sequence[str]
+) -> tuple[pathlib.Path | Problem, ...]:
+    """Returns the file of each frame, folder/sequence/name.png, or what is wrong with it.
+
+    Names are compared as they are written, on any file system: a result must not depend on the
+    computer that it is scored on.
+    """
+    wrong = _why_not_there(folder, sequence)
+    if wrong:
+        return (Problem(str(folder / sequence), wrong),) * len(names)
+    if not (folder / sequence).is_dir():
+        return (Problem(str(folder / sequence), "no folder of masks"),) * len(names)
+    files = _listing(folder / sequence)
+    found = []
+    for name in names:
+        file = f"{name}.png"
+        wrong = None if file in files else _why_not_there(folder / sequence, file, files)
+        path = folder / sequence / file
+        found.append(Problem(str(path), wrong) if wrong else path)
+    return tuple(found)
+
+
+def read_prediction(
+    path: pathlib.Path, shape: tuple[int, ...], object_ids: Sequence[int], merged: bool
+) -> UInt8[np.ndarray, "height width"] | Problem:
+    """Returns the predicted ids, or what is wrong with the file.
+
+    The values of a palette or grey picture are the ids, whatever its colours, as the official
+    evaluators and servers take them. One that has no other values than 0 and 255 is one object.
+
+    Args:
+      path: a PNG.
+      shape: (height, width) of the truth.
+      object_ids: of the sequence.
+      merged: whether all that is not 0 is one object, with id 1 (DAVIS 2016).
+    """
+    try:
+        image = open_image(path)
+    except InputError as error:
+        return Problem(str(path), str(error).removeprefix(f"{path} "))
+    if image.mode not in ("P", "L", "1"):
+        kind = KINDS.get(image.mode, f"mode {image.mode}")
+        return Problem(str(path), f"has {kind}, not ids: give a palette PNG (or a grey one)")
+    ids = np.array(image, np.uint8)
+    if ids.shape != shape:
+        sizes = [f"{width}x{height}" for height, width in (ids.shape, shape)]
+        return Problem(
+            str(path), f"is {sizes[0]}, the truth {sizes[1]} (width x height): give its own size"
+        )
+    if merged:
+        return (ids > 0).astype(np.uint8)
+    if len(object_ids) == 1 and ids.max() == 255 and not (ids % 255).any():
+        return np.where(ids > 0, np.uint8(object_ids[0]), np.uint8(0))
+    return ids
+
+
+def _listing(folder: pathlib.Path) -> frozenset[str]:
+    return frozenset(os.listdir(folder))
+
+
+def _why_not_there(
+    folder: pathlib.Path, name: str, files: frozenset[str] | None = None
+) -> str | None:
+    """Returns why there is no such file or folder, or None if there is."""
+    files = _listing(folder) if files is None else files
+    if name in files:
+        return None
+    others = sorted(each for each in files if each.lower() == name.lower())
+    if others:
+        return f"is missing; there is {others[0]}, in another case: rename it"
+    return "is missing"

@@ -1,0 +1,47 @@
+"""How the benchmarks take time: contestants take turns, round after round."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+SHORTEST_SAMPLE = 0.3  # seconds; quicker calls are repeated until a sample takes this long
+
+
+def interleave(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
+    """Returns the seconds of a call, (2, rounds): on the clock, and of all threads on the CPU.
+
+    The calls take turns, and have run before.
+    """
+    repeats = {who: math.ceil(SHORTEST_SAMPLE / timed(call, 1)[0]) for who, call in calls.items()}
+    seconds = {who: np.zeros((2, rounds)) for who in calls}
+    for turn in range(rounds):
+        for who, call in calls.items():
+            seconds[who][:, turn] = timed(call, repeats[who])
+    return seconds
+
+
+def timed(call: Callable[[], Any], repeats: int) -> tuple[float, float]:
+    """Returns the seconds of one call, on the clock and of all threads on the CPU.
+
+    The latter with those of processes that it starts and waits for.
+    """
+    clock, cpu = time.perf_counter(), cpu_seconds()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - clock) / repeats, (cpu_seconds() - cpu) / repeats
+
+
+def cpu_seconds() -> float:
+    """Returns what this process and its ended children have spent on the CPU."""
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
+
+
+def spread(numbers: np.ndarray, form: str) -> str:
+    """Returns "median [least, most]"."""
+    middle, least, most = np.median(numbers), numbers.min(), numbers.max()
+    return f"{middle:{form}} [{least:{form}}, {most:{form}}]"
