@@ -34,8 +34,8 @@ def overlay(
     under = pixels[painted].astype(np.uint16) * (256 - share)
     over = davis_palette().astype(np.uint16)[ids.reshape(-1)[painted]] * share
     pixels[painted] = (under + over) >> 8
-    outline = np.flatnonzero(_outline(ids))
-    pixels[outline] = _bright_palette()[ids.reshape(-1)[outline]]
+    edge = np.flatnonzero(outline(ids))
+    pixels[edge] = bright_palette()[ids.reshape(-1)[edge]]
     return pixels.reshape(frame.shape)
 
 
@@ -76,7 +76,7 @@ def contact_sheet(
     return sheet
 
 
-def _outline(ids: UInt8[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+def outline(ids: UInt8[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
     """Returns the pixels of objects that touch, by a side, a pixel of something else."""
     edge = np.zeros(ids.shape, bool)
     across, down = ids[:, 1:] != ids[:, :-1], ids[1:] != ids[:-1]
@@ -88,7 +88,7 @@ def _outline(ids: UInt8[np.ndarray, "height width"]) -> Bool[np.ndarray, "height
 
 
 @functools.cache
-def _bright_palette() -> UInt8[np.ndarray, "256 3"]:
+def bright_palette() -> UInt8[np.ndarray, "256 3"]:
     """Returns the palette scaled to full brightness, for outlines that are seen on the tint."""
     palette = davis_palette().astype(np.float32)
     strongest = np.maximum(palette.max(axis=1, keepdims=True), 1)
