@@ -9,14 +9,27 @@ from collections.abc import Sequence
 
 import tyro
 
+from stm_jax.commands.benchmark_dataset import BenchmarkDataset
+from stm_jax.commands.compare import Compare
 from stm_jax.commands.convert import Convert
 from stm_jax.commands.demo import Demo
+from stm_jax.commands.evaluate import Evaluate
+from stm_jax.commands.export import Export
 from stm_jax.commands.segment import Segment
 from stm_jax.commands.train import Train
 from stm_jax.errors import InputError
 
 # Each a dataclass whose fields are the options, with a method run().
-COMMANDS = {"convert": Convert, "demo": Demo, "segment": Segment, "train": Train}
+COMMANDS = {
+    "benchmark-dataset": BenchmarkDataset,
+    "compare": Compare,
+    "convert": Convert,
+    "demo": Demo,
+    "evaluate": Evaluate,
+    "export": Export,
+    "segment": Segment,
+    "train": Train,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -124,6 +124,8 @@ class TrainConfig:
         model: The network.
         trunk: ImageNet trunk, a safetensors file with torchvision's names; None for random.
         stages: What is trained on, one after the other.
+        key_frames: From how many frames of the first stage the key convolutions' start is
+            computed, see `train/key_start.py`; 0 for the network's own draw.
         trunk_factor: The trunks' learning rate as a share of the rest's.
         weight_decay: AdamW's.
         clip_norm: Gradients of a larger global norm are scaled down to it.
@@ -147,6 +149,7 @@ class TrainConfig:
     model: ModelConfig
     stages: tuple[StageConfig, ...]
     trunk: pathlib.Path | None = None
+    key_frames: int = 0
     trunk_factor: float = 1.0
     weight_decay: float = 1e-4
     clip_norm: float = 1.0

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "convert": BASE | {"nn"},
     "data": BASE,
     "eval": NETWORK | {"data"},
-    "viz": NETWORK | {"data"},
+    "viz": NETWORK | {"data", "eval"},
     "train": BASE | {"ops", "nn", "memory", "convert", "data"},
     "release": NETWORK | {"train"},
     "__init__": NETWORK | {"release"},  # the public names

@@ -15,8 +15,8 @@ from stm_jax.memory.bank import (
     empty_bank,
     room_for_objects,
     round_up,
-    write,
 )
+from stm_jax.memory.memory import candidate_of
 from stm_jax.memory.rules import EveryNth
 from stm_jax.nn.model import Model
 from stm_jax.nn.stm import STM, decode, memorize, query
@@ -27,7 +27,9 @@ from tests.lively import IDS, clip, first_mask, lively_model
 def remember(rule: EveryNth, bank: MemoryBank, number: int, present: np.ndarray) -> MemoryBank:
     """Writes a frame whose key is its number and whose value is minus its number."""
     key = jnp.full((bank.keys.shape[0], 1, 1, 1), number, jnp.float32)
-    return write(bank, rule.decide(bank, number), key, -key, number, present)
+    planes = jnp.zeros((bank.keys.shape[0], 16, 16))
+    given, length = jnp.asarray(number == 0), jnp.int32(0)
+    return rule.write(bank, candidate_of(key, -key, planes, number, present, given, length))
 
 
 def in_memory(bank: MemoryBank, of_object: int = 0) -> list[int]:

@@ -204,7 +204,7 @@ def test_answers_have_the_size_of_the_frames():
     segmenter = Segmenter(lively_model(), memorize_every=3, short_side=20)
     soft = stream(segmenter, FRAMES[:4], soft=True)
     assert soft.shape == (4, 4, 40, 52)
-    assert segmenter.state_arrays()["frame"].shape == (20, 26, 3)
+    assert segmenter.state_arrays()["masks"].shape == (3, 20, 26)
     np.testing.assert_allclose(soft.sum(axis=1), 1.0, atol=1e-5)
     assert segmenter.add_objects(FRAMES[3], LATE).shape == (40, 52)
     assert segmenter.state_arrays()["masks"].shape == (5, 20, 26)

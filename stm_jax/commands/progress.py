@@ -43,13 +43,16 @@ class FrameProgress:
         """Prints a line, above the bar if there is one."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def update(self, frames: int, segmented: bool) -> None:
-        """Shows that `frames` frames are done; the rate counts those `segmented` in this run."""
+    def update(self, frames: int, segmented: bool, label: str = "") -> None:
+        """Shows that `frames` frames are done; the rate counts those `segmented` in this run.
+
+        `label` says what is being worked on, before the numbers.
+        """
         now = time.monotonic()
         self._segmented += segmented
         if self._segmented == WARM_UP and segmented:
             self._warm_since = now
-        line = self._line(frames, now)
+        line = label + self._line(frames, now)
         self._bar.update(self._task, completed=frames, description=line)
         if not self._console.is_terminal and now - self._said >= SECONDS_BETWEEN_LINES:
             self._said = now

@@ -15,6 +15,7 @@ import os
 import pathlib
 import shutil
 import zipfile
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ class ResultsFolder:
             self._clear()
         for file in (self._finished, self._run):
             if file.exists():
-                return self._check_same(file)
+                return check_same_settings(self.path, file, self._settings)
         if self.overlay.exists() or any(self.masks.glob("*.png")):
             raise InputError(
                 f"{self.path} holds masks or an overlay that `stm-jax segment` did not begin:"
@@ -71,14 +72,14 @@ class ResultsFolder:
             raise InputError(
                 f"{self.path} cannot be made a folder ({error.strerror}): give another --out"
             ) from error
-        _write_json(self._run, {"settings": self._settings})
+        write_json(self._run, {"settings": self._settings})
 
     def is_finished(self) -> bool:
         return self._finished.exists()
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Leaves the finished marker and removes what was needed to go on."""
-        _write_json(self._finished, {"settings": self._settings} | summary)
+        write_json(self._finished, {"settings": self._settings} | summary)
         shutil.rmtree(self._resume)
 
     def save_state(self, arrays: dict[str, np.ndarray], frames: int, seconds: float) -> None:
@@ -103,18 +104,6 @@ class ResultsFolder:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return {}, 0, 0.0
 
-    def _check_same(self, file: pathlib.Path) -> None:
-        try:
-            saved = json.loads(file.read_text())["settings"]
-        except (ValueError, KeyError, TypeError):
-            saved = {}
-        names = [n for n in {**self._settings, **saved} if saved.get(n) != self._settings.get(n)]
-        if names:
-            raise InputError(
-                f"{self.path} holds the results of another run (another {', '.join(names)}):"
-                " give another --out, or --overwrite to start again"
-            )
-
     def _clear(self) -> None:
         for pattern in ("masks/*.png", "masks/.*.png.tmp", "overlay.mp4", "segment.json"):
             for file in self.path.glob(pattern):
@@ -122,5 +111,26 @@ class ResultsFolder:
         shutil.rmtree(self._resume, ignore_errors=True)
 
 
-def _write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
+def check_same_settings(folder: pathlib.Path, file: pathlib.Path, settings: dict[str, Any]) -> None:
+    """Raises InputError that names the settings that differ from those noted in a file.
+
+    Args:
+      folder: the --out folder that the file is in.
+      file: JSON, with what it was begun with under `settings`.
+      settings: of this run.
+    """
+    try:
+        saved = json.loads(file.read_text())["settings"]
+    except (ValueError, KeyError, TypeError):
+        saved = {}
+    names = [n for n in {**settings, **saved} if saved.get(n) != settings.get(n)]
+    if names:
+        raise InputError(
+            f"{folder} holds the results of another run (another {', '.join(names)}):"
+            " give another --out, or --overwrite to start again"
+        )
+
+
+def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
+    """Writes a JSON file, whole or not at all."""
     write_whole(path, (json.dumps(content, indent=2) + "\n").encode())

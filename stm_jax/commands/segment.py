@@ -1,16 +1,9 @@
 """`stm-jax segment`: follow objects through a video, from the mask of its first frame."""
 
-import contextlib
 import dataclasses
 import hashlib
-import importlib.metadata
-import os
 import pathlib
-import platform
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,6 +13,12 @@ from jaxtyping import UInt8
 import stm_jax
 from stm_jax.commands.progress import FrameProgress
 from stm_jax.commands.results import ResultsFolder
+from stm_jax.commands.runs import (
+    explain_out_of_memory,
+    hash_of,
+    stop_between_frames,
+    versions,
+)
 from stm_jax.data.masks import check_first_mask, read_mask, write_mask
 from stm_jax.data.video_files import Frames, VideoWriter, open_frames
 from stm_jax.errors import InputError
@@ -90,14 +89,14 @@ class Segment:
             short_side=self.size,
             dtype=jnp.dtype(self.dtype),
         )
-        with _explain_out_of_memory():
+        with explain_out_of_memory():
             count, seconds = _segment(frames, first_mask, segmenter, results)
         results.finish(
             {
                 "weights given": self.weights,
                 "frames": count,
                 "seconds": round(seconds, 1),
-                "versions": _versions(),
+                "versions": versions(),
             }
         )
         print(f"{count} frames in {seconds:.0f} s: {results.masks} and {results.overlay}")
@@ -114,7 +113,7 @@ class Segment:
             "video": str(self.video.resolve()),
             "video bytes": self.video.stat().st_size if self.video.is_file() else None,
             "mask": hashlib.sha256(self.mask.read_bytes()).hexdigest(),
-            "weights": _hash_of(model),
+            "weights": hash_of(model),
             "memorize-every": self.memorize_every,
             "size": self.size,
             "dtype": self.dtype,
@@ -143,7 +142,7 @@ def _segment(
         results.save_state(segmenter.state_arrays(), done, time.monotonic() - start)
 
     with (
-        _stop_between_frames() as stop_asked,
+        stop_between_frames() as stop_asked,
         FrameProgress(frames.count) as progress,
         VideoWriter(
             results.overlay, frames.height, frames.width, frames.rate or FOLDER_RATE
@@ -198,67 +197,9 @@ def _compiling(frames: Frames, first_mask: UInt8[np.ndarray, "height width"]) ->
     )
 
 
-@contextlib.contextmanager
-def _stop_between_frames() -> Iterator[Callable[[], bool]]:
-    """Lets the first Ctrl-C (or SIGTERM) finish the frame; yields whether one has come.
-
-    In the middle of a step the segmenter's state is neither that of the frame before nor that of
-    this one, so it could not be saved.
-    """
-    asked = threading.Event()
-
-    def handle(number: int, _: object) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-        # Not print: a signal may come while the progress bar is being printed.
-        os.write(2, b"\nstopping after this frame (Ctrl-C again to stop at once)\n")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set  # only the main thread gets signals
-        return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _explain_out_of_memory() -> Iterator[None]:
-    import jax
-
-    try:
-        yield
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        raise InputError(
-            "the device has too little memory for this: give a smaller --size or a larger"
-            " --memorize-every, with --overwrite to start again"
-        ) from error
-
-
 def _check_inputs_are_safe(out: pathlib.Path, video: pathlib.Path, mask: pathlib.Path) -> None:
     """Raises InputError if the results would be written over the inputs."""
     written = {(out / "masks").resolve(), (out / "overlay.mp4").resolve()}
     for given in (video, mask):
         if not written.isdisjoint((given.resolve(), *given.resolve().parents)):
             raise InputError(f"{given} lies where results would be written: give another --out")
-
-
-def _hash_of(model: "Model") -> str:
-    """Returns a hash of the configuration and every weight."""
-    import jax
-
-    content = hashlib.sha256(repr(model.config).encode())
-    for path, leaf in jax.tree_util.tree_leaves_with_path(model.variables):
-        content.update(jax.tree_util.keystr(path).encode())
-        content.update(np.ascontiguousarray(leaf).data)
-    return content.hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    packages = {name: importlib.metadata.version(name) for name in ("jax", "flax", "numpy", "av")}
-    return {"stm_jax": stm_jax.__version__, "python": platform.python_version()} | packages

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -12,7 +13,9 @@ from stm_jax.data.sources import davis_videos, ids_of
 from stm_jax.errors import InputError
 from stm_jax.eval.davis import mean_over_objects, score_sequence
 from stm_jax.files import write_whole
-from stm_jax.nn.model import Model
+
+if TYPE_CHECKING:
+    from stm_jax.nn.model import Model
 
 BEST = "best.safetensors"
 RECORD = "best.json"
@@ -46,7 +49,7 @@ class Validation:
         self._videos = [video for video in videos if video.name in config.validate_on]
         self._run = run
 
-    def __call__(self, step: int, model: Model) -> dict[str, float]:
+    def __call__(self, step: int, model: "Model") -> dict[str, float]:
         """Returns {"J&F", "J_mean", "F_mean"} as DAVIS defines them."""
         from stm_jax.infer.segmenter import Segmenter  # jax, only where it is needed
 
@@ -63,7 +66,7 @@ class Validation:
         self._keep_best(step, model, result)
         return result
 
-    def _keep_best(self, step: int, model: Model, scores: dict[str, float]) -> None:
+    def _keep_best(self, step: int, model: "Model", scores: dict[str, float]) -> None:
         from stm_jax.release import save
 
         record = self._run / RECORD

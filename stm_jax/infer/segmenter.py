@@ -9,27 +9,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from stm_jax.errors import InputError
+from stm_jax.infer import saved_state
 from stm_jax.infer import step as steps
 from stm_jax.infer.step import Recipe, State
-from stm_jax.memory.bank import (
-    CAPACITIES,
-    OBJECT_COUNTS,
-    MemoryBank,
-    room_for_objects,
-    round_up,
-)
+from stm_jax.memory.bank import CAPACITIES, OBJECT_COUNTS, round_up
+from stm_jax.memory.memory import EMPTY, Memory
 from stm_jax.memory.rules import EveryNth
 from stm_jax.nn.model import Model
 from stm_jax.nn.stm import Variables
+from stm_jax.ops.memory_read import Read
 
 DEFAULT_CAPACITY = 64
 """Slots of a stream's memory: with every fifth frame kept, 315 frames until one gives way."""
 
 CLIP_LENGTHS = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512)
 LOG = logging.getLogger("stm_jax")
-
-_begin = jax.jit(steps.begin, static_argnames=("recipe", "slots"))
-_overwrite = jax.jit(steps.overwrite, donate_argnames="state")
 
 
 @functools.partial(jax.jit, static_argnames=("recipe", "soft"), donate_argnames="state")
@@ -85,18 +79,24 @@ class Segmenter:
         model: Model,
         memorize_every: int = 5,
         *,
+        memory: Memory | None = None,
+        read: Read | None = None,
         short_side: int | None = None,
         dtype: jax.typing.DTypeLike = jnp.float32,
         capacity: int = DEFAULT_CAPACITY,
+        device: jax.Device | None = None,
     ) -> None:
         """Args:
         model: The network with its weights.
         memorize_every: Every how many frames a frame stays in memory; frame 0 and the
             previous frame are always there.
+        memory: What is written and dropped, instead: a rule or a store of stm_jax.memory.
+        read: How it is read: a read of stm_jax.ops; None for STM's.
         short_side: Segment at this short side in pixels; answers keep the frames' size.
         dtype: float32 or bfloat16, of convolutions and memory.
-        capacity: The most frames that a stream's memory holds; beyond, the oldest but the
-            first gives way. A clip given whole gets what it needs.
+        capacity: The most frames that a stream's memory holds, unless it has a bound of its
+            own; beyond, the oldest but the first gives way. A clip given whole gets what it needs.
+        device: Where it computes; None for JAX's default.
         """
         if short_side is not None and short_side < 16:
             raise InputError(f"the short side must be at least 16 pixels, not {short_side}")
@@ -104,9 +104,12 @@ class Segmenter:
             raise InputError(f"the capacity must be at least 2 frames, not {capacity}")
         if memorize_every < 1:
             raise InputError(f"memorize_every must be at least 1, not {memorize_every}")
-        rule = EveryNth(memorize_every)
-        self._recipe = Recipe(model.config, rule, jnp.dtype(dtype), short_side)
+        memory = memory or EveryNth(memorize_every)
+        self._recipe = Recipe(model.config, memory, jnp.dtype(dtype), short_side, read)
+        self._device = device
         self._variables = model.variables
+        if device is not None:
+            self._variables = jax.device_put(model.variables, device)
         self._capacity = capacity
         self._state: State | None = None
         self._object_ids: tuple[int, ...] = ()
@@ -118,6 +121,15 @@ class Segmenter:
     def object_ids(self) -> tuple[int, ...]:
         """The ids of the objects, in the order of the soft masks."""
         return self._object_ids
+
+    @property
+    def kept_frames(self) -> tuple[int, ...]:
+        """The numbers of the frames that stay in memory, ascending; the previous is not counted.
+
+        The first frame of a stream is number 0; a frame is written when the next one is segmented.
+        """
+        staying = self._recipe.memory.staying(self._running().bank)
+        return tuple(sorted(staying[staying != EMPTY].tolist()))
 
     def segment(
         self, frames: np.ndarray, first_mask: np.ndarray, *, soft: bool = False
@@ -139,8 +151,8 @@ class Segmenter:
         frames = np.asarray(frames)
         if frames.ndim != 4 or len(frames) == 0:
             raise InputError(f"frames must be (T, H, W, 3) with T >= 1, not {frames.shape}")
-        slots = round_up(self._recipe.rule.slots_for(len(frames)), CAPACITIES)
-        first = self._start(frames[0], first_mask, slots, soft)
+        slots = self._slots_for(len(frames))
+        first = self._start(frames[0], first_mask, slots, 0, soft, len(frames))
         if len(frames) == 1:
             return first[None]
         padded = round_up(len(frames) - 1, CLIP_LENGTHS)
@@ -167,6 +179,7 @@ class Segmenter:
         mask: np.ndarray,
         *,
         length: int | None = None,
+        objects: int = 0,
         soft: bool = False,
     ) -> np.ndarray:
         """Begins a stream with its first frame and mask; forgets any stream before.
@@ -174,7 +187,11 @@ class Segmenter:
         Args:
             frame: (H, W, 3) uint8 RGB.
             mask: (H, W) uint8 object ids, 0 is background.
-            length: Frames of the whole video, if known: a short one needs less memory.
+            length: Frames of the whole video, if known: a short one needs less memory, and some
+                memories must know.
+            objects: Make room for so many at least, if more will appear later: then nothing is
+                compiled again for them. Videos of one size share a program if both this and the
+                length are the same.
             soft: Whether the first frame's probabilities are returned rather than ids.
 
         Returns:
@@ -183,10 +200,15 @@ class Segmenter:
         Raises:
             InputError: Shapes or dtypes do not fit, or the mask is empty.
         """
-        slots = self._capacity
-        if length is not None:
-            slots = min(slots, round_up(self._recipe.rule.slots_for(length), CAPACITIES))
-        return self._start(frame, mask, slots, soft)
+        memory = self._recipe.memory
+        if memory.needs_length and length is None:
+            raise InputError(
+                f"{type(memory).__name__} needs the length of the video: start(..., length=frames)"
+            )
+        slots = self._slots_for(length)
+        if memory.slots_for(None) is None:
+            slots = min(slots, self._capacity)
+        return self._start(frame, mask, slots, objects, soft, length or 0)
 
     def step(self, frame: np.ndarray, *, soft: bool = False) -> np.ndarray:
         """Segments the next frame of the stream.
@@ -240,16 +262,12 @@ class Segmenter:
         new = sorted(set(np.unique(mask).tolist()) - {0} - set(self._object_ids))
         self._object_ids += tuple(new)
         state = self._running()
-        objects = round_up(len(self._object_ids), OBJECT_COUNTS)
-        more = objects - state.present.shape[0]
-        if more > 0:
-            state = dataclasses.replace(
-                state,
-                bank=room_for_objects(state.bank, objects),
-                masks=jnp.pad(state.masks, [(0, more), (0, 0), (0, 0)]),
-            )
-        planes, present = _planes(mask, self._object_ids, objects)
-        self._state = _overwrite(state, planes, present)
+        room = state.present.shape[0]
+        if len(self._object_ids) > room:
+            room = round_up(len(self._object_ids), OBJECT_COUNTS)
+            state = dataclasses.replace(state, bank=self._recipe.memory.grown(state.bank, room))
+        planes, present = _planes(mask, self._object_ids, room)
+        self._state = steps.overwrite(state, planes, present, self._device)
         self._answer = np.where(mask > 0, mask, ids)
         return self._answer.copy()
 
@@ -260,9 +278,7 @@ class Segmenter:
             InputError: There is no stream.
         """
         state = self._running()
-        leaves = {f"bank_{name}": leaf for name, leaf in vars(state.bank).items()}
-        leaves |= {name: leaf for name, leaf in vars(state).items() if name != "bank"}
-        arrays = {name: np.asarray(leaf.astype(_portable(leaf))) for name, leaf in leaves.items()}
+        arrays = saved_state.arrays_of(state)
         arrays["object_ids"] = np.array(self._object_ids, np.uint8)
         arrays["last_frame"] = np.array(self._frame)
         arrays["last_ids"] = np.array(self._last_ids())
@@ -272,33 +288,41 @@ class Segmenter:
         """Goes on exactly where `state_arrays` was called, with the same model and options.
 
         Raises:
-            InputError: Something is missing: the arrays are of another version.
+            InputError: Something is missing: the arrays are of another version or memory.
         """
-        names = ("keys", "values", "filled", "frame_numbers")
         try:
-            bank = {name: jnp.array(arrays[f"bank_{name}"]) for name in names}
-            for name in ("keys", "values"):
-                bank[name] = bank[name].astype(self._recipe.dtype)
-            rest = ("frame", "masks", "present", "frame_number")
-            self._state = State(
-                bank=MemoryBank(**bank), **{name: jnp.array(arrays[name]) for name in rest}
-            )
+            frame = np.array(arrays["last_frame"])
+            self._state = saved_state.state_of(self._recipe, arrays, frame, self._device)
             self._object_ids = tuple(int(i) for i in arrays["object_ids"])
-            self._frame = np.array(arrays["last_frame"])
+            self._frame = frame
             self._answer = np.array(arrays["last_ids"])
         except KeyError as error:
             raise InputError(f"the saved state has no {error}; start the video anew") from error
 
-    def _start(self, frame: np.ndarray, mask: np.ndarray, slots: int, soft: bool) -> np.ndarray:
+    def _slots_for(self, length: int | None) -> int:
+        needed = self._recipe.memory.slots_for(length)
+        return self._capacity if needed is None else round_up(needed, CAPACITIES)
+
+    def _start(
+        self,
+        frame: np.ndarray,
+        mask: np.ndarray,
+        slots: int,
+        objects: int,
+        soft: bool,
+        length: int,
+    ) -> np.ndarray:
         frame = _checked_frame(frame)
         mask = _checked_mask(mask, frame)
         object_ids = tuple(i for i in np.unique(mask).tolist() if i > 0)
         if not object_ids:
             raise InputError("the first mask is empty: it must show at least one object")
         self._object_ids = object_ids
-        objects = round_up(len(object_ids), OBJECT_COUNTS)
-        planes, present = _planes(mask, object_ids, objects)
-        self._state = _begin(self._recipe, slots, frame, planes, present)
+        room = (
+            max(objects, len(object_ids)) if objects else round_up(len(object_ids), OBJECT_COUNTS)
+        )
+        planes, present = _planes(mask, object_ids, room)
+        self._state = steps.begin(self._recipe, slots, frame, planes, present, self._device, length)
         self._frame, self._answer, self._told_full = frame, mask, False
         if not soft:
             return mask.copy()
@@ -323,11 +347,12 @@ class Segmenter:
         return ids
 
     def _tell_when_full(self, state: State) -> None:
-        if self._told_full:
-            return
+        memory = self._recipe.memory
+        if self._told_full or not isinstance(memory, EveryNth):
+            return  # other memories have a bound on purpose
         number = int(state.frame_number)
         staying = state.bank.frame_numbers.shape[0] - 1
-        if self._recipe.rule.kept(number + 1) > staying:
+        if memory.kept(number + 1) > staying:
             self._told_full = True
             LOG.warning(
                 "the memory is full at frame %d: from here on the oldest of its %d frames but the "
@@ -364,8 +389,3 @@ def _checked_mask(mask: np.ndarray, frame: np.ndarray) -> np.ndarray:
 
 def _size(image: np.ndarray) -> str:
     return f"{image.shape[1]}x{image.shape[0]}"
-
-
-def _portable(leaf: jax.Array) -> jnp.dtype:
-    """NumPy's file format has no bfloat16; float32 holds each of its values."""
-    return jnp.dtype(jnp.float32) if leaf.dtype == jnp.bfloat16 else leaf.dtype

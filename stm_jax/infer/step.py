@@ -5,14 +5,16 @@ import dataclasses
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from stm_jax.config import ModelConfig
-from stm_jax.memory.bank import MemoryBank, empty_bank, write
-from stm_jax.memory.rules import EveryNth
+from stm_jax.memory.memory import Memory, MemoryState, MemoryView, candidate_of
 from stm_jax.nn.stm import STM, Variables, decode, memorize, query
 from stm_jax.ops.aggregate import aggregate, others
-from stm_jax.ops.memory_read import read_slots
+from stm_jax.ops.chunked_read import ChunkedRead
+from stm_jax.ops.local_reads import object_positions
+from stm_jax.ops.memory_read import Answer, Read, Regions, read_slots
 from stm_jax.ops.padding import crop, pad, pad_frames, padding_to_stride
 
 
@@ -22,15 +24,18 @@ class Recipe:
 
     Attributes:
         config: The network's.
-        rule: What is written into the memory.
+        memory: What is written into the memory, and what gives way.
         dtype: What the convolutions and the memory work in.
         short_side: Frames are segmented at this short side, in pixels; None for their own.
+        read: How the memory is read; None for `read_slots`, or in chunks where a slot of the
+            memory is a single element.
     """
 
     config: ModelConfig
-    rule: EveryNth
+    memory: Memory
     dtype: jnp.dtype
     short_side: int | None
+    read: Read | None = None
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
         """Returns the size that frames of this size are segmented at."""
@@ -45,28 +50,34 @@ class State:
     """Where a video stands: the memory, and the frame that will be memorised next.
 
     Attributes:
-        bank: The memory.
-        frame: The last frame at its working size, in [0, 1].
-        masks: Its soft masks, background left out; absent objects are 0.
+        bank: The memory's state.
+        frame: The last frame.
+        masks: Its soft masks at its working size, background left out; absent objects are 0.
         present: Which objects are real; the others are padding.
         frame_number: Of the last frame; the first is 0.
+        given: Whether a mask of the last frame was given.
+        length: Frames of the whole video; 0 if that is not known.
     """
 
-    bank: MemoryBank
-    frame: Float[Array, "h w 3"]
-    masks: Float[Array, "objects h w"]
+    bank: MemoryState
+    frame: UInt8[Array, "h w 3"]
+    masks: Float[Array, "objects h2 w2"]
     present: Bool[Array, " objects"]
     frame_number: Int[Array, ""]
+    given: Bool[Array, ""]
+    length: Int[Array, ""]
 
 
 def begin(
     recipe: Recipe,
     slots: int,
-    frame: UInt8[Array, "h w 3"],
-    masks: Float[Array, "objects h w"],
-    present: Bool[Array, " objects"],
+    frame: UInt8[np.ndarray, "h w 3"],
+    masks: Float[np.ndarray, "objects h w"],
+    present: Bool[np.ndarray, " objects"],
+    device: jax.Device | None = None,
+    length: int = 0,
 ) -> State:
-    """Returns the state after the first frame, whose masks are given."""
+    """Returns the state after the first frame, whose masks are given. Nothing is compiled."""
     size = recipe.working_size(*frame.shape[:2])
     padding = padding_to_stride(*size)
     features = (
@@ -74,13 +85,11 @@ def begin(
         (size[1] + padding.left + padding.right) // 16,
     )
     channels = (recipe.config.key_channels, recipe.config.value_channels)
-    return State(
-        bank=empty_bank(masks.shape[0], slots, features, channels, recipe.dtype),
-        frame=_to_working_size(frame, size),
-        masks=_masks_to_working_size(masks, size),
-        present=present,
-        frame_number=jnp.zeros((), jnp.int32),
-    )
+    bank = recipe.memory.empty(masks.shape[0], slots, features, channels, recipe.dtype, device)
+    # Copied, for an array on the CPU may share its memory with NumPy.
+    numbers = (np.zeros((), np.int32), np.ones((), bool), np.array(length, np.int32))
+    rest = (frame.copy(), _nearest(masks, size), present.copy(), *numbers)
+    return State(bank, *(jax.device_put(array, device) for array in rest))
 
 
 def advance(
@@ -92,27 +101,32 @@ def advance(
         The new state, and the probabilities of background and objects at the frame's own size.
     """
     network = STM(recipe.config, recipe.dtype)
-    size = (state.frame.shape[0], state.frame.shape[1])
+    size = recipe.working_size(*frame.shape[:2])
     padding = padding_to_stride(*size)
 
-    last = pad_frames(state.frame, padding)[None]
+    # Resized once more rather than kept: so the first frame needs no program of its own.
+    last = pad_frames(_to_working_size(state.frame, size), padding)[None]
     masks = pad(state.masks, padding)[None]
     memorized = memorize(network, variables, last, masks, others(masks))
-    bank = write(
-        state.bank,
-        recipe.rule.decide(state.bank, state.frame_number),
+    candidate = candidate_of(
         memorized.key[0],
         memorized.value[0],
+        masks[0],
         state.frame_number,
         state.present,
+        state.given,
+        state.length,
     )
+    bank = recipe.memory.write(state.bank, candidate)
 
-    resized = _to_working_size(frame, size)
-    asking, skips = query(network, variables, pad_frames(resized, padding)[None])
-    # One object after the other, so that the affinity of one at a time is in memory.
-    read = jax.lax.map(
-        lambda memory: read_slots(asking.key[0], *memory), (bank.keys, bank.values, bank.filled)
-    )
+    now = pad_frames(_to_working_size(frame, size), padding)[None]
+    asking, skips = query(network, variables, now)
+    view = recipe.memory.view(bank)
+    expected = object_positions(masks[0])
+    read = _read(recipe, view, asking.key[0], expected)
+    if recipe.memory.counts_usage:
+        read, mass = read
+        bank = recipe.memory.used(bank, mass)
     query_value = jnp.broadcast_to(asking.value, read.shape)
     read = jnp.concatenate([read, query_value.astype(read.dtype)], axis=-1)
     log_odds = decode(network, variables, read[None], skips)[0]
@@ -121,10 +135,12 @@ def advance(
 
     new_state = State(
         bank=bank,
-        frame=resized,
+        frame=frame,
         masks=probabilities[1:],
         present=state.present,
         frame_number=state.frame_number + 1,
+        given=jnp.zeros((), bool),
+        length=state.length,
     )
     if frame.shape[:2] != size:
         shape = (probabilities.shape[0], *frame.shape[:2])
@@ -133,19 +149,31 @@ def advance(
 
 
 def overwrite(
-    state: State, masks: Float[Array, "objects h w"], present: Bool[Array, " objects"]
+    state: State,
+    masks: Float[np.ndarray, "objects h w"],
+    present: Bool[np.ndarray, " objects"],
+    device: jax.Device | None = None,
 ) -> State:
-    """Puts given masks over the current estimate, where they are not empty.
+    """Puts given masks over the current estimate, where they are not empty. Nothing is compiled.
 
     Args:
         state: Of the frame that the masks belong to.
-        masks: 0 or 1, one plane an object, at the frame's own size.
+        masks: 0 or 1, one plane an object, at the frame's own size; of as many objects as the
+            bank has room for.
         present: Which objects are real from now on.
+        device: Where the state is; None for JAX's default.
     """
-    given = _masks_to_working_size(masks, (state.frame.shape[0], state.frame.shape[1]))
+    estimate = np.asarray(state.masks)
+    given = _nearest(masks, (estimate.shape[1], estimate.shape[2]))
+    more = len(given) - len(estimate)
+    estimate = np.pad(estimate, [(0, more), (0, 0), (0, 0)])
     anywhere = given.max(axis=0, keepdims=True) > 0
-    masks = jnp.where(anywhere, given, state.masks)
-    return dataclasses.replace(state, masks=masks, present=present)
+    return dataclasses.replace(
+        state,
+        masks=jax.device_put(np.where(anywhere, given, estimate), device),
+        present=jax.device_put(present.copy(), device),
+        given=jax.device_put(np.ones((), bool), device),
+    )
 
 
 def labels(
@@ -153,6 +181,33 @@ def labels(
 ) -> UInt8[Array, "h w"]:
     """Returns the id of the most probable object at every pixel (winner takes all)."""
     return object_ids[probabilities.argmax(axis=0)]
+
+
+def _read(
+    recipe: Recipe,
+    view: MemoryView,
+    query_key: Float[Array, "h16 w16 key"],
+    expected: Bool[Array, "objects h16 w16"],
+) -> Answer:
+    """Reads the memory of every object; with the mass where the memory counts usage."""
+    read = recipe.read
+    if read is None:
+        elements = view.region.shape[2:] == (1, 1)
+        read = ChunkedRead() if elements else read_slots
+
+    def of_object(item: tuple) -> Answer:
+        keys, values, filled, region, query_region = item
+        return read(
+            query_key,
+            keys,
+            values,
+            filled,
+            regions=Regions(region, query_region),
+            with_mass=recipe.memory.counts_usage,
+        )
+
+    # One object after the other, so that the affinity of one at a time is in memory.
+    return jax.lax.map(of_object, (*view, expected))
 
 
 def _to_working_size(
@@ -164,8 +219,15 @@ def _to_working_size(
     return jax.image.resize(scaled, (*size, 3), "bilinear", antialias=True)
 
 
-def _masks_to_working_size(
-    masks: Float[Array, "objects h w"], size: tuple[int, int]
-) -> Float[Array, "objects h2 w2"]:
-    # Never interpolated: a blend of two masks is neither.
-    return jax.image.resize(masks, (masks.shape[0], *size), "nearest")
+def _nearest(
+    masks: Float[np.ndarray, "objects h w"], size: tuple[int, int]
+) -> Float[np.ndarray, "objects h2 w2"]:
+    """Returns masks of another size, never interpolated: a blend of two masks is neither.
+
+    The pixels are those that `jax.image.resize(..., "nearest")` takes.
+    """
+    for axis, length in enumerate(size, start=1):
+        old = np.float32(masks.shape[axis])
+        where = (np.arange(length, dtype=np.float32) + np.float32(0.5)) * old / np.float32(length)
+        masks = masks.take(np.floor(where).astype(np.int32), axis=axis)
+    return masks

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-EMPTY = -1
+from stm_jax.memory.memory import EMPTY, Candidate, filled_with
+
 CAPACITIES = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 OBJECT_COUNTS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 255)
 
@@ -21,13 +22,23 @@ class MemoryBank:
         values: [objects, slots, h16, w16, value channels]; zeros where empty, always finite.
         filled: [objects, slots]; whether a slot holds a frame of this object. An object that
             appeared later has none of the earlier frames.
+        region: [objects, slots, h16, w16]; where the object was in that frame.
         frame_numbers: [slots]; the number of the frame in a slot, -1 where empty.
+        permanent: [slots]; which slots no rule may empty.
+        usage: [slots]; how much a frame was used, for the rules that count it; 0 at first.
+        recent: [slots]; its share of the attention in the last read, for those rules.
+        reads: [slots]; how often it was counted.
     """
 
     keys: Float[Array, "objects slots h16 w16 key"]
     values: Float[Array, "objects slots h16 w16 value"]
     filled: Bool[Array, "objects slots"]
+    region: Bool[Array, "objects slots h16 w16"]
     frame_numbers: Int[Array, " slots"]
+    permanent: Bool[Array, " slots"]
+    usage: Float[Array, " slots"]
+    recent: Float[Array, " slots"]
+    reads: Int[Array, " slots"]
 
 
 @flax.struct.dataclass
@@ -37,16 +48,25 @@ class Decision:
     Attributes:
         slot: Where the frame is written.
         dropped: [slots]; which slots are emptied before that.
+        written: Whether the frame is written at all; if not, `slot` is left empty.
+        permanent: Whether it may never be dropped.
     """
 
     slot: Int[Array, ""]
     dropped: Bool[Array, " slots"]
+    written: Bool[Array, ""] | bool = True
+    permanent: Bool[Array, ""] | bool = False
 
 
 def empty_bank(
-    objects: int, slots: int, feature_size: tuple[int, int], channels: tuple[int, int], dtype
+    objects: int,
+    slots: int,
+    feature_size: tuple[int, int],
+    channels: tuple[int, int],
+    dtype: jax.typing.DTypeLike,
+    device: jax.Device | None = None,
 ) -> MemoryBank:
-    """Returns a bank with nothing in it.
+    """Returns a bank with nothing in it. Nothing is compiled to make it.
 
     Args:
         objects: How many objects it has room for.
@@ -54,35 +74,49 @@ def empty_bank(
         feature_size: Rows and columns at stride 16.
         channels: Of a key and of a value.
         dtype: Of keys and values.
+        device: Where it is; None for JAX's default.
     """
     shape = (objects, slots, *feature_size)
     return MemoryBank(
-        keys=jnp.zeros((*shape, channels[0]), dtype),
-        values=jnp.zeros((*shape, channels[1]), dtype),
-        filled=jnp.zeros((objects, slots), bool),
-        frame_numbers=jnp.full((slots,), EMPTY, jnp.int32),
+        keys=filled_with(0, (*shape, channels[0]), dtype, device),
+        values=filled_with(0, (*shape, channels[1]), dtype, device),
+        filled=filled_with(False, (objects, slots), bool, device),
+        region=filled_with(False, shape, bool, device),
+        frame_numbers=filled_with(EMPTY, (slots,), jnp.int32, device),
+        permanent=filled_with(False, (slots,), bool, device),
+        usage=filled_with(0, (slots,), jnp.float32, device),
+        recent=filled_with(0, (slots,), jnp.float32, device),
+        reads=filled_with(0, (slots,), jnp.int32, device),
     )
 
 
-def write(
-    bank: MemoryBank,
-    decision: Decision,
-    key: Float[Array, "objects h16 w16 key"],
-    value: Float[Array, "objects h16 w16 value"],
-    frame_number: Int[Array, ""],
-    present: Bool[Array, " objects"],
-) -> MemoryBank:
+def write(bank: MemoryBank, decision: Decision, candidate: Candidate) -> MemoryBank:
     """Writes one frame where the rule decided; in place where the bank's buffers are donated."""
     keep = ~decision.dropped
     at = decision.slot
+    written = jnp.asarray(decision.written)
+    number = jnp.where(written, candidate.frame_number, EMPTY)
+
+    def put(array: Array, item: Array) -> Array:
+        return jax.lax.dynamic_update_index_in_dim(array, item.astype(array.dtype), at, 1)
+
     return MemoryBank(
-        keys=jax.lax.dynamic_update_index_in_dim(bank.keys, key.astype(bank.keys.dtype), at, 1),
-        values=jax.lax.dynamic_update_index_in_dim(
-            bank.values, value.astype(bank.values.dtype), at, 1
-        ),
-        filled=(bank.filled & keep).at[:, at].set(present),
-        frame_numbers=jnp.where(keep, bank.frame_numbers, EMPTY).at[at].set(frame_number),
+        keys=put(bank.keys, candidate.key),
+        values=put(bank.values, candidate.value),
+        filled=(bank.filled & keep).at[:, at].set(candidate.present & written),
+        region=put(bank.region, candidate.region),
+        frame_numbers=jnp.where(keep, bank.frame_numbers, EMPTY).at[at].set(number),
+        permanent=(bank.permanent & keep).at[at].set(decision.permanent & written),
+        usage=jnp.where(keep, bank.usage, 0.0).at[at].set(0.0),
+        recent=jnp.where(keep, bank.recent, 0.0).at[at].set(0.0),
+        reads=jnp.where(keep, bank.reads, 0).at[at].set(0),
     )
+
+
+def shares(bank: MemoryBank, mass: Float[Array, "objects slots mh mw"]) -> Float[Array, " slots"]:
+    """Returns the share of the attention of all objects that each slot received in a read."""
+    received = jnp.where(bank.filled, mass.sum(axis=(2, 3)), 0.0).sum(axis=0)
+    return received / jnp.maximum(received.sum(), jnp.finfo(jnp.float32).tiny)
 
 
 def room_for_objects(bank: MemoryBank, objects: int) -> MemoryBank:
@@ -92,9 +126,8 @@ def room_for_objects(bank: MemoryBank, objects: int) -> MemoryBank:
     def grown(array: Array) -> Array:
         return jnp.pad(array, [(0, more)] + [(0, 0)] * (array.ndim - 1))
 
-    return dataclasses.replace(
-        bank, keys=grown(bank.keys), values=grown(bank.values), filled=grown(bank.filled)
-    )
+    names = ("keys", "values", "filled", "region")
+    return dataclasses.replace(bank, **{name: grown(getattr(bank, name)) for name in names})
 
 
 def round_up(count: int, sizes: tuple[int, ...]) -> int:

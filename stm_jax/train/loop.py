@@ -14,6 +14,7 @@ from stm_jax.data.pipeline import training_clips
 from stm_jax.errors import InputError
 from stm_jax.nn.model import Model, random_model
 from stm_jax.train import checkpoint
+from stm_jax.train.key_start import start_keys
 from stm_jax.train.log import RunLog
 from stm_jax.train.mesh import data_mesh, place_clips, place_state
 from stm_jax.train.preemption import StopSignal
@@ -117,7 +118,13 @@ def _initial_model(config: TrainConfig) -> Model:
         trunk = load_file(config.trunk)
     except (OSError, SafetensorError) as error:
         raise InputError(f"the trunk {config.trunk} cannot be read: {error}") from error
-    return with_trunk(model, trunk)
+    model = with_trunk(model, trunk)
+    if not config.key_frames:
+        return model
+    clips = training_clips(config.stages[0].data, config.seed, config.stages[0].steps)
+    batches = -(-config.key_frames // config.stages[0].data.batch_size)
+    frames = [next(clips)["frames"][:, 0] for _ in range(batches)]
+    return start_keys(model, np.concatenate(frames)[: config.key_frames])
 
 
 def _check_batches(config: TrainConfig, devices: int) -> None:

@@ -1,0 +1,88 @@
+"""What `stm-jax benchmark-dataset` tells in the end: speed, memory, scores, the report."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from stm_jax.commands.benchmark_folder import BenchmarkFolder
+from stm_jax.commands.progress import FrameProgress
+from stm_jax.data.benchmarks import BenchmarkSequence, Protocol
+
+
+def print_speed(summaries: Sequence[dict[str, Any]], seconds: float, devices: int) -> None:
+    """Prints how fast sequences were segmented, what was compiled, and the peak of the memory.
+
+    Args:
+        summaries: Of the sequences that this run segmented.
+        seconds: That all of them took together.
+        devices: How many worked side by side.
+    """
+    frames = sum(each["frames"] for each in summaries)
+    segmenting = sum(each["segment_seconds"] for each in summaries)
+    compiling = sum(each["compile_seconds"] for each in summaries)
+    programs = sum(each["compiles"] for each in summaries)
+    print(
+        f"{frames} frames of {len(summaries)} sequences in {seconds:.1f} s:"
+        f" {frames / seconds:.3g} frames/s, without compilation and files"
+        f" {frames / max(segmenting, 1e-6):.3g} frames/s{' a device' * (devices > 1)};"
+        f" {programs} programs compiled in {compiling:.1f} s; {_peak_memory()}"
+    )
+
+
+def _peak_memory() -> str:
+    """Returns the most memory used so far, of the devices if they tell, else of the process."""
+    import jax
+
+    stats = [device.memory_stats() or {} for device in jax.local_devices()]
+    peaks = [each.get("peak_bytes_in_use", 0) for each in stats]
+    if max(peaks):
+        return f"peak memory {max(peaks) / 2**20:.0f} MiB on a device"
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return "peak memory not known"
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return f"peak memory {peak / 2**20:.0f} MiB of the process"
+
+
+def score(
+    sequences: Sequence[BenchmarkSequence], protocol: Protocol, folder: BenchmarkFolder
+) -> None:
+    """Scores what can be scored, and writes it in every form."""
+    known = [
+        each
+        for each in sequences
+        if any(truth for index, truth in enumerate(each.truths) if index not in each.given)
+    ]
+    if not known:
+        print(f"no true masks but the given ones here, so no scores: the masks are {folder.masks}")
+        return
+    from stm_jax.commands.score_table import print_scores
+    from stm_jax.eval.scores import write_csv, write_json
+    from stm_jax.eval.scoring import score_predictions
+    from stm_jax.viz.report import write_report
+
+    if len(known) < len(sequences):
+        print(f"{len(sequences) - len(known)} sequences have no true masks and are not scored")
+    count = sum(len(each.frames) for each in known)
+    with FrameProgress(None) as progress:
+        scores = score_predictions(
+            folder.masks,
+            known,
+            protocol,
+            strict=False,
+            progress=lambda done, _: progress.update(done, False, "scoring: "),
+        )
+        write_json(folder.scores_json, scores)
+        write_csv(folder.scores_csv, scores)
+        write_report(
+            folder.report,
+            scores,
+            folder.masks,
+            known,
+            folder.details(known),
+            done=lambda name: progress.update(count, False, f"report page, {name}: "),
+        )
+    print_scores(scores)
+    print(f"to look at: {folder.report}")
