@@ -1,6 +1,7 @@
 """Devices: the state on each of them, the clips of a batch shared out over all."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,7 +11,7 @@ DATA = "data"
 """The name of the mesh's only axis."""
 
 
-def data_mesh(devices: Sequence["jax.Device"] | None = None) -> Mesh:
+def data_mesh(devices: Sequence[Any] | None = None) -> Mesh:
     """Returns a mesh of all devices of all processes, or of the given ones, along one axis."""
     return Mesh(np.array(jax.devices() if devices is None else devices), (DATA,))
 

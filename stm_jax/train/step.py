@@ -8,7 +8,7 @@ import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, PartitionSpec
 
 from stm_jax.config import StageConfig, TrainConfig
 from stm_jax.nn.stm import STM, Variables
@@ -89,14 +89,24 @@ def make_step(
 
     The state is replicated and donated, the clips lie along the mesh's only axis. The gradient
     is that of the mean over the global batch, so the number of devices changes nothing but
-    rounding.
+    rounding; it is reduced once a step.
 
     Metrics are scalars: loss, the gradient's global norm, the mean intersection over union of
     "some object" on the segmented frames, and how many steps in a row, this one included, had
     no finite gradient.
     """
+    # By hand rather than by the compiler: it would reduce a gradient for each use of a weight,
+    # and the same encoder and decoder are used for every frame. Unchecked, because otherwise
+    # gradients of what is replicated come back summed already, again for each use.
+    gradients = jax.shard_map(
+        functools.partial(_gradients, config, stage),
+        mesh=mesh,
+        in_specs=(PartitionSpec(), PartitionSpec(), PartitionSpec(DATA)),
+        out_specs=PartitionSpec(),
+        check_vma=False,
+    )
     return jax.jit(
-        functools.partial(_step, config, stage, optimizer, None),
+        functools.partial(_step, config, optimizer, gradients),
         donate_argnums=0,
         in_shardings=(replicated(mesh), by_clip(mesh)),
         out_shardings=(replicated(mesh), replicated(mesh)),
@@ -107,45 +117,20 @@ def make_pmap_step(
     config: TrainConfig, stage: StageConfig, optimizer: optax.GradientTransformation
 ) -> Step:
     """Returns the same step by `jax.pmap`: state and clips have a leading axis of devices."""
+    gradients = functools.partial(_gradients, config, stage)
     return jax.pmap(
-        functools.partial(_step, config, stage, optimizer, DATA), axis_name=DATA, donate_argnums=0
+        functools.partial(_step, config, optimizer, gradients), axis_name=DATA, donate_argnums=0
     )
 
 
 def _step(
     config: TrainConfig,
-    stage: StageConfig,
     optimizer: optax.GradientTransformation,
-    axis: str | None,
+    gradients_of: Callable[[Variables, Variables, dict], tuple[jax.Array, jax.Array, Variables]],
     state: State,
     clips: dict,
 ) -> tuple[State, dict]:
-    """One step; `axis` is the axis over which the gradients still have to be averaged."""
-    network = STM(config.model, jnp.dtype(config.dtype))
-
-    def loss_of(params: Variables, part: dict) -> tuple[jax.Array, jax.Array]:
-        variables = {"params": params, "batch_stats": state["batch_stats"]}
-        loss, labels = clip_loss(
-            network,
-            variables,
-            part["frames"],
-            part["masks"],
-            stage.data.objects,
-            hardest_share=stage.hardest_share,
-            matching_weight=stage.matching_weight,
-            remat=config.remat,
-        )
-        return loss, _overlap(labels, part["masks"][:, 1:])
-
-    gradient_of = jax.value_and_grad(loss_of, has_aux=True)
-    if config.accumulate == 1:
-        (loss, iou), gradients = gradient_of(state["params"], clips)
-    else:
-        (loss, iou), gradients = _accumulated(
-            functools.partial(gradient_of, state["params"]), clips, config.accumulate
-        )
-    if axis is not None:
-        loss, iou, gradients = jax.lax.pmean((loss, iou, gradients), axis)
+    loss, iou, gradients = gradients_of(state["params"], state["batch_stats"], clips)
     updates, opt_state = optimizer.update(gradients, state["opt_state"], state["params"])
     params = optax.apply_updates(state["params"], updates)
     average = state["average"]
@@ -167,12 +152,36 @@ def _step(
     return new_state, metrics
 
 
+def _gradients(
+    config: TrainConfig, stage: StageConfig, params: Variables, batch_stats: Variables, clips: dict
+) -> tuple[jax.Array, jax.Array, Variables]:
+    """Returns loss, overlap and gradient: of this device's clips, averaged over all devices."""
+    network = STM(config.model, jnp.dtype(config.dtype))
+
+    def loss_of(params: Variables, part: dict) -> tuple[jax.Array, jax.Array]:
+        loss, labels = clip_loss(
+            network,
+            {"params": params, "batch_stats": batch_stats},
+            part["frames"],
+            part["masks"],
+            stage.data.objects,
+            hardest_share=stage.hardest_share,
+            matching_weight=stage.matching_weight,
+            remat=config.remat,
+        )
+        return loss, _overlap(labels, part["masks"][:, 1:])
+
+    gradient_of = functools.partial(jax.value_and_grad(loss_of, has_aux=True), params)
+    if config.accumulate == 1:
+        (loss, iou), gradients = gradient_of(clips)
+    else:
+        (loss, iou), gradients = _accumulated(gradient_of, clips, config.accumulate)
+    return jax.lax.pmean((loss, iou, gradients), DATA)
+
+
 def _accumulated(gradient_of: Callable, clips: dict, parts: int) -> Any:
     """Averages loss and gradient over parts of the batch, one after the other."""
-    # Every part takes clips from every device: (b, ...) -> (b / parts, parts, ...), then turned.
-    cut = jax.tree.map(
-        lambda a: a.reshape(a.shape[0] // parts, parts, *a.shape[1:]).swapaxes(0, 1), clips
-    )
+    cut = jax.tree.map(lambda a: a.reshape(parts, a.shape[0] // parts, *a.shape[1:]), clips)
     shapes = jax.eval_shape(gradient_of, jax.tree.map(lambda a: a[0], cut))
     zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
 
