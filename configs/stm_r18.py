@@ -9,7 +9,15 @@ DIR holds `data/duts-tr-subset` (images/, masks/), `data/davis2016-train` (the D
 import dataclasses
 from pathlib import Path
 
-from stm_jax.config import STM_R18, DataConfig, StageConfig, TrainConfig
+from stm_jax.config import (
+    STM_R18,
+    DataConfig,
+    Photographs,
+    Source,
+    StageConfig,
+    TrainConfig,
+    Videos,
+)
 
 HELD_BACK = ("bear", "car-turn", "dance-jump", "horsejump-low", "motorbike", "swing")
 
@@ -17,10 +25,8 @@ HELD_BACK = ("bear", "car-turn", "dance-jump", "horsejump-low", "motorbike", "sw
 def get_config() -> TrainConfig:
     """Returns the recipe; its paths are relative to DIR."""
     several = DataConfig(
-        photographs=Path("data/duts-tr-subset"),
-        videos=Path("data/davis2016-train"),
+        sources=_sources(videos=0.5),
         held_back=HELD_BACK,
-        video_share=0.5,
         pasted=2,
         objects=2,
         size=224,
@@ -29,7 +35,7 @@ def get_config() -> TrainConfig:
     )
     # One object at the size that it has at 480 rows, and things beside it to be told apart.
     full_size = dataclasses.replace(
-        several, objects=1, size=384, batch_size=2, video_share=0.6, first_skip=5
+        several, sources=_sources(videos=0.6), objects=1, size=384, batch_size=2, first_skip=5
     )
     return TrainConfig(
         model=STM_R18,
@@ -44,7 +50,7 @@ def get_config() -> TrainConfig:
             ),
             StageConfig(
                 full_size,
-                steps=800,
+                steps=520,
                 learning_rate=1.5e-4,
                 final_learning_rate=1e-6,
                 matching_weight=0.5,
@@ -53,4 +59,12 @@ def get_config() -> TrainConfig:
         key_frames=64,
         trunk_factor=0.2,
         checkpoint_every=100,
+    )
+
+
+def _sources(videos: float) -> tuple[Source, ...]:
+    """Returns photographs and videos, so many of the clips videos."""
+    return (
+        Photographs(Path("data/duts-tr-subset"), weight=1.0 - videos),
+        Videos(Path("data/davis2016-train"), weight=videos),
     )

@@ -9,19 +9,25 @@ DIR holds `data/duts-tr-subset` (images/, masks/), `data/davis2016-train` (the D
 import dataclasses
 from pathlib import Path
 
-from stm_jax.config import STM_R18, DataConfig, StageConfig, TrainConfig
+from stm_jax.config import (
+    STM_R18,
+    DataConfig,
+    Photographs,
+    Source,
+    StageConfig,
+    TrainConfig,
+    Videos,
+)
 
 HELD_BACK = ("bear", "car-turn", "dance-jump", "horsejump-low", "motorbike", "swing")
 
 
 def get_config() -> TrainConfig:
     """Returns the recipe; its paths are relative to DIR."""
-    photographs = DataConfig(photographs=Path("data/duts-tr-subset"), size=192)
+    photographs = DataConfig(_sources(videos=0.0), size=192)
     videos = DataConfig(
-        photographs=Path("data/duts-tr-subset"),
-        videos=Path("data/davis2016-train"),
+        sources=_sources(videos=0.7),
         held_back=HELD_BACK,
-        video_share=0.7,
         size=224,
         first_skip=2,
         last_skip=25,
@@ -29,7 +35,7 @@ def get_config() -> TrainConfig:
     # The first two stages see objects smaller than they are at 480 rows: this one does not.
     full_size = dataclasses.replace(videos, size=384, batch_size=2, first_skip=5)
     # Several objects, and things beside them that are not to be followed.
-    crowded = dataclasses.replace(full_size, video_share=0.6, pasted=2, objects=2)
+    crowded = dataclasses.replace(full_size, sources=_sources(videos=0.6), pasted=2, objects=2)
     alone = dataclasses.replace(crowded, objects=1)
     return TrainConfig(
         model=STM_R18,
@@ -44,4 +50,12 @@ def get_config() -> TrainConfig:
         ),
         checkpoint_every=100,
         trunk_factor=0.5,
+    )
+
+
+def _sources(videos: float) -> tuple[Source, ...]:
+    """Returns photographs and videos, so many of the clips videos."""
+    return (
+        Photographs(Path("data/duts-tr-subset"), weight=1.0 - videos),
+        Videos(Path("data/davis2016-train"), weight=videos),
     )

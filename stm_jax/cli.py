@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import tyro
 
+from stm_jax.commands.attention import LookAtAttention
 from stm_jax.commands.benchmark_dataset import BenchmarkDataset
 from stm_jax.commands.compare import Compare
 from stm_jax.commands.convert import Convert
@@ -17,10 +18,12 @@ from stm_jax.commands.evaluate import Evaluate
 from stm_jax.commands.export import Export
 from stm_jax.commands.segment import Segment
 from stm_jax.commands.train import Train
+from stm_jax.commands.variants import Variants
 from stm_jax.errors import InputError
 
 # Each a dataclass whose fields are the options, with a method run().
 COMMANDS = {
+    "attention": LookAtAttention,
     "benchmark-dataset": BenchmarkDataset,
     "compare": Compare,
     "convert": Convert,
@@ -29,6 +32,7 @@ COMMANDS = {
     "export": Export,
     "segment": Segment,
     "train": Train,
+    "variants": Variants,
 }
 
 

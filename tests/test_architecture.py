@@ -120,7 +120,7 @@ def test_only_the_network_is_written_in_linen():
 
 
 def test_configurations_need_the_standard_library_only():
-    assert libraries(PACKAGE / "config.py") <= {"dataclasses", "pathlib"}
+    assert libraries(PACKAGE / "config.py") <= {"dataclasses", "pathlib", "typing"}
     assert libraries(PACKAGE / "errors.py") == set()
 
 

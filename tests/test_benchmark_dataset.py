@@ -282,7 +282,7 @@ def test_other_settings_need_overwrite(data, davis_run, tmp_path, capsys):
     out = shutil.copytree(davis_run, tmp_path / "out")
     assert run(data, out, "davis", "--memorize-every", "2", "--sequences", "ant") == 2
     line = error_line(capsys)
-    assert str(out) in line and "(another sequences, data, memorize-every)" in line
+    assert str(out) in line and "(another sequences, data, memory)" in line
     assert tree(out) == tree(davis_run)
     assert run(data, out, "davis", "--memorize-every", "2", "--overwrite", "--no-score") == 0
     assert json.loads((out / "sequences/cat.json").read_text())["memorized"] == [0, 2, 4]

@@ -23,6 +23,8 @@ from stm_jax.cli import main
 from stm_jax.data.masks import read_mask, write_mask
 from stm_jax.data.video_files import VideoWriter, open_frames
 from stm_jax.infer.segmenter import Segmenter
+from stm_jax.memory.rules import First
+from stm_jax.ops.top_k_read import TopKRead
 from tests.lively import clip, lively_model
 
 HEIGHT, WIDTH, COUNT = 32, 48, 8
@@ -115,7 +117,7 @@ def test_results(inputs, whole):
     assert len(drawn) == COUNT and drawn[0].shape == (HEIGHT, WIDTH, 3)
     assert np.abs(drawn[0].astype(int) - frames[0])[10:18, 6:14].mean() > 20
     marker = json.loads((whole / "segment.json").read_text())
-    assert marker["frames"] == COUNT and marker["settings"]["memorize-every"] == 5
+    assert marker["frames"] == COUNT and marker["settings"]["memory"]["n"] == 5
     assert not (whole / ".resume").exists()
 
 
@@ -130,6 +132,18 @@ def test_options_reach_the_segmenter(inputs, tmp_path):
     for index in range(COUNT):
         mask = read_mask(tmp_path / "out" / "masks" / f"{index:05d}.png")
         np.testing.assert_array_equal(mask, expected[index])
+
+
+def test_memory_and_read_reach_the_segmenter(inputs, whole, tmp_path, capsys):
+    out, given = tmp_path / "out", ("--memory", "first", "frames=1", "--read", "top-k", "k=2")
+    assert run(inputs, out, *given) == 0
+    expected = stream(inputs, memory=First(1), read=TopKRead(2))
+    for index in range(COUNT):
+        mask = read_mask(out / "masks" / f"{index:05d}.png")
+        np.testing.assert_array_equal(mask, expected[index])
+    assert masks_of(out) != masks_of(whole)
+    assert run(inputs, out, *given[:-1], "k=3") == 2
+    assert "(another read)" in error_line(capsys)
 
 
 def test_says_that_it_compiles_and_how_far_it_is(inputs, tmp_path, capsys, monkeypatch):
@@ -157,10 +171,10 @@ def test_other_settings_need_overwrite(inputs, tmp_path, capsys, monkeypatch, be
     capsys.readouterr()
     assert run(inputs, out, *other) == 2
     line = error_line(capsys)
-    assert str(out) in line and "(another memorize-every, size)" in line and "--overwrite" in line
+    assert str(out) in line and "(another memory, size)" in line and "--overwrite" in line
     assert masks_of(out) == before
     assert run(inputs, out, *other, "--overwrite") == 0
-    assert json.loads((out / "segment.json").read_text())["settings"]["memorize-every"] == 2
+    assert json.loads((out / "segment.json").read_text())["settings"]["memory"]["n"] == 2
 
 
 def test_other_mask_needs_overwrite(inputs_copy, tmp_path, capsys):

@@ -12,7 +12,7 @@ import pytest
 
 import stm_jax
 from stm_jax.cli import main
-from stm_jax.config import TINY, DataConfig, StageConfig, TrainConfig
+from stm_jax.config import TINY, DataConfig, Photographs, StageConfig, TrainConfig, Videos
 from stm_jax.errors import InputError
 from stm_jax.nn.model import random_model
 from stm_jax.nn.stm import STM
@@ -151,8 +151,9 @@ def test_only_the_hardest_pixels_count():
 
 
 def config_for(folder: pathlib.Path) -> TrainConfig:
-    photos = DataConfig(photographs=folder, size=32, batch_size=2)
-    videos = dataclasses.replace(photos, videos=folder, video_share=0.5, held_back=("two",))
+    photos = DataConfig(sources=(Photographs(folder),), size=32, batch_size=2)
+    sources = (Photographs(folder), Videos(folder))
+    videos = dataclasses.replace(photos, sources=sources, held_back=("two",))
     return TrainConfig(
         model=TINY,
         stages=(
@@ -207,9 +208,9 @@ def test_the_command_trains_and_says_how_to_use_it(
     recipe = tmp_path / "recipe.py"
     recipe.write_text(
         "from pathlib import Path\n"
-        "from stm_jax.config import TINY, DataConfig, StageConfig, TrainConfig\n"
+        "from stm_jax.config import TINY, DataConfig, Photographs, StageConfig, TrainConfig\n"
         "def get_config():\n"
-        "    data = DataConfig(photographs=Path('.'), size=32, batch_size=2)\n"
+        "    data = DataConfig((Photographs(Path('.')),), size=32, batch_size=2)\n"
         "    stage = StageConfig(data, steps=2, learning_rate=1e-3, warmup_steps=1)\n"
         "    return TrainConfig(model=TINY, stages=(stage,), log_every=1)\n"
     )

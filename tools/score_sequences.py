@@ -14,8 +14,8 @@ import tyro
 from PIL import Image
 
 import stm_jax
-from stm_jax.data.masks import read_mask
-from stm_jax.data.sources import davis_videos
+from stm_jax.config import Videos
+from stm_jax.data.sources import videos_of
 from stm_jax.eval.davis import mean_over_objects, score_sequence
 from stm_jax.infer.compile_cache import enable_compilation_cache
 
@@ -40,13 +40,13 @@ def main(options: Options) -> None:
     segmenter = stm_jax.Segmenter(stm_jax.load(options.weights), options.memorize_every)
     print("| sequence | frames | J | F | frames/s |\n| --- | --- | --- | --- | --- |")
     scores = []
-    for video in davis_videos(options.videos):
+    for video in videos_of(Videos(options.videos)):
         if video.name not in options.sequences:
             continue
         found, truths, begun = [], [], time.perf_counter()
         for sample in video.samples:
             frame = np.asarray(Image.open(sample.image).convert("RGB"))
-            truths.append(read_mask(sample.mask))
+            truths.append(sample.ids())
             if found:
                 found.append(segmenter.step(frame))
             else:

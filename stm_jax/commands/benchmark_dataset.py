@@ -1,6 +1,7 @@
 """`stm-jax benchmark-dataset`: segment a whole data set, then score it."""
 
 import dataclasses
+import functools
 import hashlib
 import pathlib
 import time
@@ -22,7 +23,9 @@ from stm_jax.errors import InputError
 if TYPE_CHECKING:
     from stm_jax.infer.averaged import AveragedSegmenter
     from stm_jax.infer.segmenter import Segmenter
+    from stm_jax.memory.memory import Memory
     from stm_jax.nn.model import Model
+    from stm_jax.ops.memory_read import Read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +51,13 @@ class BenchmarkDataset:
     """A bundled model, a .safetensors file, or a checkpoint folder."""
     memorize_every: int = 5
     """Keep every n-th frame in memory."""
+    memory: tuple[str, ...] = ()
+    """What is kept instead: a rule or a store and its knobs, such as fifo frames=8. There is
+    every-nth, previous, first, evenly-spread, fifo, annotated, recent, random-frame, reservoir,
+    confident, least-used, ucb, diverse, xmem, afb-urr, swift-net, or FILE.py:CLASS of your own."""
+    read: tuple[str, ...] = ()
+    """How the memory is read: dense, slots, chunked, top-k, kernelized, regional, window, or
+    FILE.py:NAME of your own, and its knobs, such as top-k k=30."""
     size: int | None = None
     """Work at this length of the shorter side, in pixels (masks keep the frames' own size)."""
     flip: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -71,6 +81,10 @@ class BenchmarkDataset:
             KeyboardInterrupt: Stopped by Ctrl-C or SIGTERM; sequences that are done are kept.
             OSError: A result cannot be written.
         """
+        self.run_with()
+
+    def run_with(self, variant: "tuple[Memory, Read | None] | None" = None) -> None:
+        """Runs the command with this memory and read, or with those that the options choose."""
         self._check_options()
         sequences = benchmark_sequences(self.root, self.protocol, self.split, self.sequences)
         programs = plan_programs(
@@ -80,21 +94,25 @@ class BenchmarkDataset:
 
         import jax  # heavy, and not needed to say what is wrong above
 
+        from stm_jax.commands.memory_choice import chosen
         from stm_jax.infer.compile_cache import enable_compilation_cache
         from stm_jax.release import load
 
+        variant = variant or chosen(self.memory, self.read, self.memorize_every)
         if self.devices > len(jax.local_devices()):
             raise InputError(f"--devices is {self.devices}: there are {len(jax.local_devices())}")
         enable_compilation_cache()
         model = load(self.weights)
         folder = BenchmarkFolder(
             self.out,
-            self._settings(model, sequences),
+            self._settings(model, sequences, *variant),
             versions() | {"weights given": self.weights, "data set": str(self.root.resolve())},
         )
         folder.begin(self.overwrite)
         with explain_out_of_memory():
-            self._segment(model, sequences, programs, folder)
+            self._segment(
+                functools.partial(self._segmenter, model, *variant), sequences, programs, folder
+            )
         if self.protocol == "youtube-vos" and not folder.submission.exists():
             folder.write_submission(sequences)
             print(f"for the server: {folder.submission}")
@@ -112,17 +130,26 @@ class BenchmarkDataset:
         if self.devices < 1:
             raise InputError(f"--devices is {self.devices}: give 1 or more")
 
-    def _settings(self, model: "Model", sequences: Sequence[BenchmarkSequence]) -> dict[str, Any]:
+    def _settings(
+        self,
+        model: "Model",
+        sequences: Sequence[BenchmarkSequence],
+        memory: "Memory",
+        read: "Read | None",
+    ) -> dict[str, Any]:
         """Returns everything that the masks depend on: a run goes on only if all is the same."""
         import jax
+
+        from stm_jax.commands.memory_choice import noted
 
         return {
             "protocol": self.protocol,
             "split": self.split,
             "sequences": [sequence.name for sequence in sequences],
-            "data": _hash_of_data(sequences),
+            "data": hash_of_data(sequences),
             "weights": hash_of(model),
-            "memorize-every": self.memorize_every,
+            "memory": noted(memory),
+            "read": noted(read),
             "size": self.size,
             "flip": self.flip,
             "scales": list(self.scales),
@@ -132,7 +159,9 @@ class BenchmarkDataset:
             "version": stm_jax.__version__,
         }
 
-    def _segmenter(self, model: "Model", index: int) -> "Segmenter | AveragedSegmenter":
+    def _segmenter(
+        self, model: "Model", memory: "Memory", read: "Read | None", index: int
+    ) -> "Segmenter | AveragedSegmenter":
         """Returns the segmenter of one device."""
         import jax
         import jax.numpy as jnp
@@ -144,7 +173,8 @@ class BenchmarkDataset:
         if self.flip or self.scales != (1.0,):
             return AveragedSegmenter(
                 model,
-                self.memorize_every,
+                memory=memory,
+                read=read,
                 scales=self.scales,
                 flip=self.flip,
                 short_side=self.size,
@@ -152,12 +182,17 @@ class BenchmarkDataset:
                 device=device,
             )
         return Segmenter(
-            model, self.memorize_every, short_side=self.size, dtype=dtype, device=device
+            model,
+            memory=memory,
+            read=read,
+            short_side=self.size,
+            dtype=dtype,
+            device=device,
         )
 
     def _segment(
         self,
-        model: "Model",
+        segmenter: "Callable[[int], Segmenter | AveragedSegmenter]",
         sequences: Sequence[BenchmarkSequence],
         programs: dict[str, Program],
         folder: BenchmarkFolder,
@@ -172,7 +207,7 @@ class BenchmarkDataset:
         if not jobs:
             print(f"all {len(sequences)} sequences are done (--overwrite starts again)")
             return
-        segmenters = [self._segmenter(model, i) for i in range(min(self.devices, len(jobs)))]
+        segmenters = [segmenter(i) for i in range(min(self.devices, len(jobs)))]
         begun = time.perf_counter()
         count = sum(len(sequence.frames) for sequence in sequences)
         with stop_between_frames() as stop_asked, FrameProgress(count) as progress:
@@ -206,7 +241,7 @@ def _video(sequence: BenchmarkSequence) -> Video:
     return Video(size, len(sequence.object_ids), len(sequence.frames))
 
 
-def _hash_of_data(sequences: Sequence[BenchmarkSequence]) -> str:
+def hash_of_data(sequences: Sequence[BenchmarkSequence]) -> str:
     """Returns a hash of the names and lengths of all frames, and of the masks that are given."""
     content = hashlib.sha256()
     for sequence in sequences:

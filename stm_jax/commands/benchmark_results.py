@@ -30,20 +30,27 @@ def print_speed(summaries: Sequence[dict[str, Any]], seconds: float, devices: in
 
 
 def _peak_memory() -> str:
-    """Returns the most memory used so far, of the devices if they tell, else of the process."""
+    peak, whose = process_peak()
+    return f"peak memory {peak / 2**20:.0f} MiB {whose}" if peak else "peak memory not known"
+
+
+def process_peak() -> tuple[int, str]:
+    """Returns the most memory used so far in bytes, 0 if that is not known, and whose it is.
+
+    Of a device if they tell, else of the process.
+    """
     import jax
 
     stats = [device.memory_stats() or {} for device in jax.local_devices()]
     peaks = [each.get("peak_bytes_in_use", 0) for each in stats]
     if max(peaks):
-        return f"peak memory {max(peaks) / 2**20:.0f} MiB on a device"
+        return max(peaks), "on a device"
     try:
         import resource
     except ImportError:  # not on Windows
-        return "peak memory not known"
+        return 0, "of the process"
     unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return f"peak memory {peak / 2**20:.0f} MiB of the process"
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "of the process"
 
 
 def score(

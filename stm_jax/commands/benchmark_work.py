@@ -153,6 +153,7 @@ def segment_sequence(
         "compiles": compilation.programs,
         "memorized": memorized,
         "dropped": dropped,
+        "memory_bytes": segmenter.memory_bytes,
     }
     folder.finish_sequence(sequence, summary)
     return summary

@@ -26,7 +26,9 @@ from stm_jax.viz.overlay import overlay
 
 if TYPE_CHECKING:
     from stm_jax.infer.segmenter import Segmenter
+    from stm_jax.memory.memory import Memory
     from stm_jax.nn.model import Model
+    from stm_jax.ops.memory_read import Read
 
 FOLDER_RATE = 24  # frames a second of the overlay of a folder of frames; DAVIS has 24
 
@@ -49,6 +51,13 @@ class Segment:
     """A bundled model, a .safetensors file, or a checkpoint folder."""
     memorize_every: int = 5
     """Keep every n-th frame in memory."""
+    memory: tuple[str, ...] = ()
+    """What is kept instead: a rule or a store and its knobs, such as fifo frames=8. There is
+    every-nth, previous, first, evenly-spread, fifo, annotated, recent, random-frame, reservoir,
+    confident, least-used, ucb, diverse, xmem, afb-urr, swift-net, or FILE.py:CLASS of your own."""
+    read: tuple[str, ...] = ()
+    """How the memory is read: dense, slots, chunked, top-k, kernelized, regional, window, or
+    FILE.py:NAME of your own, and its knobs, such as top-k k=30."""
     size: int | None = None
     """Work at this length of the shorter side, in pixels (masks keep the video's own size)."""
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -72,20 +81,23 @@ class Segment:
 
         import jax.numpy as jnp  # heavy, and not needed to say what is wrong above
 
+        from stm_jax.commands.memory_choice import chosen
         from stm_jax.infer.compile_cache import enable_compilation_cache
         from stm_jax.infer.segmenter import Segmenter
         from stm_jax.release import load
 
+        memory, read = chosen(self.memory, self.read, self.memorize_every)
         enable_compilation_cache()
         model = load(self.weights)
-        results = ResultsFolder(self.out, self._settings(model))
+        results = ResultsFolder(self.out, self._settings(model, memory, read))
         results.begin(self.overwrite)
         if results.is_finished():
             print(f"{self.out} is finished: nothing to do (--overwrite starts again)")
             return
         segmenter = Segmenter(
             model,
-            memorize_every=self.memorize_every,
+            memory=memory,
+            read=read,
             short_side=self.size,
             dtype=jnp.dtype(self.dtype),
         )
@@ -107,14 +119,17 @@ class Segment:
         if self.size is not None and self.size < 16:
             raise InputError(f"--size is {self.size}: give 16 pixels or more")
 
-    def _settings(self, model: "Model") -> dict[str, Any]:
+    def _settings(self, model: "Model", memory: "Memory", read: "Read | None") -> dict[str, Any]:
         """Returns everything that the masks depend on: a run goes on only if all is the same."""
+        from stm_jax.commands.memory_choice import noted
+
         return {
             "video": str(self.video.resolve()),
             "video bytes": self.video.stat().st_size if self.video.is_file() else None,
             "mask": hashlib.sha256(self.mask.read_bytes()).hexdigest(),
             "weights": hash_of(model),
-            "memorize-every": self.memorize_every,
+            "memory": noted(memory),
+            "read": noted(read),
             "size": self.size,
             "dtype": self.dtype,
             "version": stm_jax.__version__,

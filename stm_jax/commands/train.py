@@ -7,7 +7,7 @@ import pathlib
 import tyro
 
 from stm_jax.commands.validation import Validation
-from stm_jax.config import DataConfig, TrainConfig
+from stm_jax.config import DataConfig, Source, TrainConfig
 from stm_jax.errors import InputError
 
 
@@ -109,19 +109,27 @@ def changed(config: TrainConfig, changes: tuple[str, ...]) -> TrainConfig:
         arguments += [f"--{name.replace('_', '-')}", *value.split(",")]
     if not arguments:
         return config
-    return tyro.cli(TrainConfig, prog="stm-jax train: NAME=VALUE", default=config, args=arguments)
+    return tyro.cli(
+        TrainConfig,
+        prog="stm-jax train: NAME=VALUE",
+        default=config,
+        args=arguments,
+        config=(tyro.conf.AvoidSubcommands,),  # the kind of a source stays what it is
+    )
 
 
 def with_root(config: TrainConfig, root: pathlib.Path) -> TrainConfig:
     """Returns the configuration with its paths below `root`."""
 
-    def below(path: pathlib.Path | None) -> pathlib.Path | None:
-        return None if path is None else root / path
-
     def data_below(data: DataConfig) -> DataConfig:
-        return dataclasses.replace(
-            data, photographs=below(data.photographs), videos=below(data.videos)
-        )
+        sources = [dataclasses.replace(s, **_paths_below(s, root)) for s in data.sources]
+        return dataclasses.replace(data, sources=tuple(sources))
 
     stages = [dataclasses.replace(s, data=data_below(s.data)) for s in config.stages]
-    return dataclasses.replace(config, trunk=below(config.trunk), stages=tuple(stages))
+    return dataclasses.replace(config, **_paths_below(config, root), stages=tuple(stages))
+
+
+def _paths_below(item: Source | TrainConfig, root: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Returns the paths among the fields, below `root`."""
+    fields = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
+    return {name: root / f for name, f in fields.items() if isinstance(f, pathlib.Path)}

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from stm_jax.config import TrainConfig
-from stm_jax.data.masks import read_mask
-from stm_jax.data.sources import davis_videos, ids_of
+from stm_jax.config import DataConfig, TrainConfig, VideoSource
+from stm_jax.data.samples import ids_of
+from stm_jax.data.sources import videos_of
 from stm_jax.errors import InputError
 from stm_jax.eval.davis import mean_over_objects, score_sequence
 from stm_jax.files import write_whole
@@ -33,20 +33,23 @@ class Validation:
             InputError: A sequence is not there, or is trained on.
         """
         data = config.stages[-1].data
-        if data.videos is None:
+        if not _video_sources(data):
             raise InputError("validate_on names sequences, but the last stage has no videos")
         for number, stage in enumerate(config.stages, 1):
             trained_on = set(config.validate_on) - set(stage.data.held_back)
-            if stage.data.videos is not None and trained_on:
+            if _video_sources(stage.data) and trained_on:
                 raise InputError(
                     f"stage {number} trains on {', '.join(sorted(trained_on))}, which validate_on "
                     "names; add to its held_back"
                 )
-        videos = davis_videos(data.videos)
-        missing = set(config.validate_on) - {video.name for video in videos}
+        videos = {}  # by name; of two sources that have a name, of the first
+        for source in reversed(_video_sources(data)):
+            videos |= {video.name: video for video in videos_of(source, data.bad_files)}
+        missing = set(config.validate_on) - videos.keys()
         if missing:
-            raise InputError(f"no sequence {', '.join(sorted(missing))} in {data.videos}")
-        self._videos = [video for video in videos if video.name in config.validate_on]
+            folders = ", ".join(str(source.folder) for source in _video_sources(data))
+            raise InputError(f"no sequence {', '.join(sorted(missing))} in {folders}")
+        self._videos = [videos[name] for name in sorted(config.validate_on)]
         self._run = run
 
     def __call__(self, step: int, model: "Model") -> dict[str, float]:
@@ -56,7 +59,7 @@ class Validation:
         segmenter = Segmenter(model)
         scores = []
         for video in self._videos:
-            truths = [read_mask(sample.mask) for sample in video.samples]
+            truths = [sample.ids() for sample in video.samples]
             found = [segmenter.start(_frame(video.samples[0].image), truths[0], length=len(truths))]
             found += [segmenter.step(_frame(sample.image)) for sample in video.samples[1:]]
             objects = [int(i) for i in ids_of(Image.fromarray(truths[0]))]
@@ -79,3 +82,8 @@ class Validation:
 
 def _frame(path: pathlib.Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB"))
+
+
+def _video_sources(data: DataConfig) -> list[VideoSource]:
+    """Returns the sources whose videos are trained on."""
+    return [s for s in data.sources if isinstance(s, VideoSource) and s.weight > 0]

@@ -5,22 +5,34 @@ lists and the masks that are given to the method.
 """
 
 import dataclasses
-import json
 import pathlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import UInt8
 
+from stm_jax.data.layouts import (
+    LISTS_2016,
+    LISTS_2017,
+    aligned,
+    annotations_of,
+    below,
+    by_resolution,
+    chosen,
+    find_list,
+    folders,
+    holds,
+    listed,
+    pictures,
+    read_meta,
+)
 from stm_jax.data.masks import VOID
 from stm_jax.data.truths import read_truth
 from stm_jax.errors import InputError
 
 Protocol = Literal["davis2016", "davis2017", "youtube-vos", "folder"]
-PICTURES = (".jpg", ".jpeg", ".png")
-RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
+LISTS = {"davis2016": LISTS_2016, "davis2017": LISTS_2017, "folder": ("", "2017", "2016")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,22 +110,25 @@ def benchmark_sequences(
         raise InputError(f"{root}: no such folder: give the one that holds JPEGImages")
     if protocol == "youtube-vos":
         return _youtube_vos(root, split, names)
-    frames, masks = _by_resolution(_below(root, "JPEGImages"), _below(root, "Annotations"))
-    listed, source = _listed(root, protocol, split, frames)
+    frames, masks = by_resolution(below(root, "JPEGImages"), below(root, "Annotations"))
+    if protocol == "folder" and find_list(root, split, LISTS[protocol]) is None:
+        listed_names, source = folders(frames), str(frames)
+    else:
+        listed_names, source = listed(root, split, LISTS[protocol])
     sequences = []
-    for name in _chosen(listed, names, source):
-        pictures = _pictures(_below(frames, name))
-        truths = _aligned(pictures, _pictures(_below(masks, name)))
+    for name in chosen(listed_names, names, source):
+        files = pictures(below(frames, name))
+        truths = aligned(files, pictures(below(masks, name)))
         first = next(index for index, path in enumerate(truths) if path is not None)
         merged = protocol == "davis2016"
         if protocol != "folder":
             if first != 0:
-                raise InputError(f"{masks / name} has no mask of the first frame, {pictures[0]}")
+                raise InputError(f"{masks / name} has no mask of the first frame, {files[0]}")
             given = _first_shown(truths[:1], merged)
         else:
             given = _first_shown(truths, merged)
-        wanted = tuple(range(len(pictures)))
-        sequences.append(BenchmarkSequence(name, pictures, truths, given, wanted, {}, merged))
+        wanted = tuple(range(len(files)))
+        sequences.append(BenchmarkSequence(name, files, truths, given, wanted, {}, merged))
     return tuple(sequences)
 
 
@@ -128,22 +143,20 @@ def _youtube_vos(
     if base is None:
         raise InputError(
             f"no JPEGImages in {' or '.join(map(str, places))}: give the folder that holds"
-            f" {split}; {_holds(root)}"
+            f" {split}; {holds(root)}"
         )
-    plain = split.removesuffix("_all_frames")
-    parents = [base, *(above / plain for above in base.parents[:2])]
-    given_in = next((p for p in parents if (p / "Annotations").is_dir()), base)
-    frames, masks = base / "JPEGImages", _below(given_in, "Annotations")
-    meta = _read_meta(given_in / "meta.json")
-    listed = _folders(frames) if meta is None else tuple(meta)
+    given_in = annotations_of(base, split)
+    frames, masks = base / "JPEGImages", below(given_in, "Annotations")
+    meta = read_meta(given_in / "meta.json")
+    listed_names = folders(frames) if meta is None else tuple(meta)
     source = str(frames if meta is None else given_in / "meta.json")
     sequences = []
-    for name in _chosen(listed, names, source):
-        pictures = _pictures(_below(frames, name))
-        truths = _aligned(pictures, _pictures(_below(masks, name)))
-        wanted, categories = tuple(range(len(pictures))), {}
+    for name in chosen(listed_names, names, source):
+        files = pictures(below(frames, name))
+        truths = aligned(files, pictures(below(masks, name)))
+        wanted, categories = tuple(range(len(files))), {}
         if meta is not None:
-            stems = {picture.stem: index for index, picture in enumerate(pictures)}
+            stems = {picture.stem: index for index, picture in enumerate(files)}
             named = sorted({stem for _, shown in meta[name].values() for stem in shown})
             missing = [stem for stem in named if stem not in stems]
             if missing:
@@ -151,28 +164,8 @@ def _youtube_vos(
             wanted = tuple(sorted(stems[stem] for stem in named))
             categories = {i: category for i, (category, _) in meta[name].items() if category}
         given = _first_shown(truths, False, None if meta is None else set(meta[name]))
-        sequences.append(BenchmarkSequence(name, pictures, truths, given, wanted, categories))
+        sequences.append(BenchmarkSequence(name, files, truths, given, wanted, categories))
     return tuple(sequences)
-
-
-def _read_meta(path: pathlib.Path) -> dict[str, dict[int, tuple[str, list[str]]]] | None:
-    """Returns category and annotated frames of each object of each video; None without a file."""
-    if not path.is_file():
-        return None
-    try:
-        videos: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["videos"]
-        return {
-            name: {
-                int(i): (str(each.get("category", "")), list(each["frames"]))
-                for i, each in video["objects"].items()
-            }
-            for name, video in videos.items()
-        }
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(
-            f"{path} is no list of videos with their objects, each with its frames ({error!r}):"
-            " get it again"
-        ) from error
 
 
 def _first_shown(
@@ -202,91 +195,3 @@ def _first_shown(
 def _read_ids(path: pathlib.Path, merged: bool) -> UInt8[np.ndarray, "height width"]:
     ids = read_truth(path)
     return np.where((ids > 0) & (ids != VOID), 1, ids).astype(np.uint8) if merged else ids
-
-
-def _listed(
-    root: pathlib.Path, protocol: Protocol, split: str, frames: pathlib.Path
-) -> tuple[tuple[str, ...], str]:
-    """Returns the names of a split, and where they are from."""
-    years = {
-        "davis2016": ("2016", *RESOLUTIONS),
-        "davis2017": ("2017",),
-        "folder": ("", "2017", "2016"),
-    }
-    lists = [root / "ImageSets" / year / f"{split}.txt" for year in years[protocol]]
-    found = next((path for path in lists if path.is_file()), None)
-    if found is None:
-        if protocol == "folder":
-            return _folders(frames), str(frames)
-        there = sorted(str(p.relative_to(root)) for p in (root / "ImageSets").glob("**/*.txt"))
-        raise InputError(
-            f"no list of the split {split}: looked for {' and '.join(map(str, lists))}; "
-            + (f"there are {', '.join(there)}" if there else f"{root} has no lists in ImageSets")
-        )
-    # A line is a name, or /JPEGImages/480p/NAME/00000.jpg and the mask's path.
-    lines = [line.split()[0] for line in found.read_text().splitlines() if line.strip()]
-    names = [pathlib.PurePosixPath(line).parent.name if "/" in line else line for line in lines]
-    return tuple(dict.fromkeys(names)), str(found)
-
-
-def _chosen(listed: Sequence[str], names: Sequence[str], source: str) -> Sequence[str]:
-    if not listed:
-        raise InputError(f"there are no sequences in {source}")
-    for name in names:
-        if name not in listed:
-            near = [each for each in listed if each.lower() == name.lower()]
-            some = ", ".join(listed[:8]) + (", ..." if len(listed) > 8 else "")
-            hint = f"but {near[0]}, in another case" if near else f"there are {some}"
-            raise InputError(f"no sequence {name} in {source}: {hint}")
-    return [name for name in listed if not names or name in names]
-
-
-def _by_resolution(frames: pathlib.Path, masks: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
-    for name in RESOLUTIONS:
-        if (frames / name).is_dir():
-            return frames / name, _below(masks, name)
-    return frames, masks
-
-
-def _below(parent: pathlib.Path, name: str) -> pathlib.Path:
-    """Returns the folder of that name, or raises InputError that says what is there."""
-    if (parent / name).is_dir():
-        return parent / name
-    raise InputError(f"{parent / name}: no such folder; {_holds(parent, name)}")
-
-
-def _holds(folder: pathlib.Path, name: str = "") -> str:
-    found = sorted(path.name for path in folder.iterdir())
-    near = [each for each in found if each.lower() == name.lower()]
-    if near:
-        return f"{folder} holds {near[0]}, in another case: rename it"
-    return f"{folder} holds {', '.join(found[:8]) or 'nothing'}{', ...' if len(found) > 8 else ''}"
-
-
-def _folders(folder: pathlib.Path) -> tuple[str, ...]:
-    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
-
-
-def _pictures(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
-    """Returns the pictures of a folder, frame2 before frame10."""
-    files = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
-    files = [path for path in files if not path.name.startswith(".")]
-    if not files:
-        raise InputError(f"{folder} has no pictures in it ({' '.join(PICTURES)})")
-
-    def natural(path: pathlib.Path) -> list[tuple[int, str]]:
-        parts = re.findall(r"[0-9]+|[^0-9]+", path.name)
-        return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
-
-    return tuple(sorted(files, key=natural))
-
-
-def _aligned(
-    frames: Sequence[pathlib.Path], masks: Sequence[pathlib.Path]
-) -> tuple[pathlib.Path | None, ...]:
-    """Returns the mask of each frame, by name."""
-    by_stem = {path.stem: path for path in masks}
-    without = sorted(by_stem.keys() - {path.stem for path in frames})
-    if without:
-        raise InputError(f"{by_stem[without[0]]} has no frame of that name in {frames[0].parent}")
-    return tuple(by_stem.get(path.stem) for path in frames)

@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 
 from stm_jax.data.augment import PHOTOGRAPH, VIDEO, Ranges, View, recolored, recolored_like
-from stm_jax.data.sources import Sample, Video, ids_of
+from stm_jax.data.samples import Sample, Video, ids_of
+from stm_jax.errors import InputError
 
 ATTEMPTS = 8
 SMALLEST_SHARE = 0.005  # of the crop: below this the object is taken to be out of view
@@ -49,8 +50,11 @@ def clip_from_photograph(
         size: Side of the square frames in pixels.
         objects: The most objects that are followed. Which ones is drawn from all that are in
             sight in the first frame; the others are there to be told apart from them.
+
+    Raises:
+        InputError: A file cannot be used, or shows no object.
     """
-    image, mask = sample.read()
+    image, mask = sample.read_with_object()
     return _clip(
         [recolored(image, rng)] * length, [mask] * length, PHOTOGRAPH, pasted, rng, size, objects
     )
@@ -67,14 +71,34 @@ def clip_from_video(
 ) -> Clip:
     """Cuts frames in temporal order, each at most `largest_skip` frames left out after the last.
 
-    Paper section 3.5, main training. In half of the clips time runs backwards. The other
-    arguments are those of `clip_from_photograph`.
+    Paper section 3.5, main training. In half of the clips time runs backwards. An object that
+    comes later than the clip's first frame is background. The other arguments are those of
+    `clip_from_photograph`.
+
+    Raises:
+        InputError: A file cannot be used, the frames have two sizes, or none of the video's masks
+            shows an object.
     """
-    indices = _frames_in_order(len(video.samples), largest_skip, rng, length)
+    skip = largest_skip // video.every
+    indices = _frames_in_order(len(video.samples), skip, rng, length)
     read = [video.samples[i].read() for i in indices]
+    _check_video(video, [image.size for image, _ in read], [mask for _, mask in read])
     seed = rng.integers(2**32)  # one change of colour for the whole clip
     images = [recolored(image, np.random.default_rng(seed)) for image, _ in read]
     return _clip(images, [mask for _, mask in read], VIDEO, pasted, rng, size, objects)
+
+
+def _check_video(
+    video: Video, sizes: Sequence[tuple[int, int]], masks: Sequence[Image.Image]
+) -> None:
+    folder = video.samples[0].image.parent
+    if len(set(sizes)) > 1:
+        found = " and of ".join(sorted(f"{width}x{height}" for width, height in set(sizes)))
+        raise InputError(f"{folder} has frames of {found} pixels; make their sizes equal")
+    # The objects may be out of sight for a while, but not all the time.
+    empty = all(mask.getextrema() == (0, 0) for mask in masks)
+    if empty and not any(sample.ids().any() for sample in video.samples):
+        raise InputError(f"no mask of {folder} shows an object; remove the video or its masks")
 
 
 def layer_from(sample: Sample, shape: Sample | None, rng: np.random.Generator) -> Layer:
@@ -86,9 +110,9 @@ def layer_from(sample: Sample, shape: Sample | None, rng: np.random.Generator) -
             whatever `sample` has there: a thing that strikes no eye, to be followed all the same.
         rng: Draws the change of colour.
     """
-    image, mask = sample.read()
+    image, mask = sample.read_with_object() if shape is None else sample.read()
     if shape is not None:
-        mask = shape.read()[1].resize(image.size, Image.Resampling.NEAREST)
+        mask = shape.read_with_object()[1].resize(image.size, Image.Resampling.NEAREST)
     return recolored(image, rng), mask
 
 

@@ -1,14 +1,19 @@
 """Batches of training clips, deterministic given the seed and the step (grain)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import grain
 import numpy as np
 
-from stm_jax.config import DataConfig
+from stm_jax.config import DataConfig, PhotographSource
+from stm_jax.data.bad_files import FirstGood
 from stm_jax.data.clips import Clip, Layer, clip_from_photograph, clip_from_video, layer_from
-from stm_jax.data.sources import Sample, Video, davis_videos, photographs
+from stm_jax.data.samples import Sample, Video
+from stm_jax.data.sources import photographs_of, videos_of
 from stm_jax.errors import InputError
+
+Layers = Callable[[np.random.Generator], list[Layer]]
+Shape = tuple[int, int, int]  # length, size, objects
 
 STRANGE_SHARE = 0.3  # of what is pasted: something that is no object, cut to one's outline
 
@@ -38,44 +43,40 @@ def training_clips(
         workers: Processes that make clips ahead of time; 0 for two threads.
 
     Raises:
-        InputError: A folder has nothing in it, a mask is missing, or the batch cannot be shared.
+        InputError: A folder has nothing in it, a mask is missing, or the batch cannot be shared;
+            from the iterator: a file cannot be used.
     """
     if config.batch_size % processes:
         raise InputError(
             f"a global batch of {config.batch_size} clips cannot be shared by {processes} "
             "processes; give a multiple of them as batch_size"
         )
-    samples = [] if config.photographs is None else photographs(config.photographs)
+    photographs, videos = _listed(config)
+    total = sum(source.weight for source in config.sources)
+    if not total > 0:
+        raise InputError("no clips can be made: there is no source with a weight in data.sources")
+    pasted = [sample for samples in photographs.values() for sample in samples]
+    first_good = FirstGood(config.bad_files)
 
     def layers(rng: np.random.Generator) -> list[Layer]:
-        count = rng.integers(config.pasted + 1) if samples else 0
-        return [_layer(samples, rng) for _ in range(count)]
+        count = rng.integers(config.pasted + 1) if pasted else 0
+        return [_layer(pasted, rng, first_good) for _ in range(count)]
 
     shape = (config.length, config.size, config.objects)
     parts, weights = [], []
-    if samples and config.video_share < 1.0:
-        dataset = grain.MapDataset.source(samples).seed(seed).shuffle().repeat()
-
-        def from_photograph(sample: Sample, rng: np.random.Generator) -> Clip:
-            return clip_from_photograph(sample, layers(rng), rng, *shape)
-
-        parts.append(dataset.random_map(from_photograph))
-        weights.append(1.0 - config.video_share)
-    if config.videos is not None and config.video_share > 0.0:
-        videos = davis_videos(config.videos, config.held_back)
-        clips = config.video_share * steps * config.batch_size
-        dataset = grain.MapDataset.source(videos).seed(seed + 1).shuffle().repeat()
-
-        def with_skip(index: int, video: Video) -> tuple[Video, int]:
-            share = min(1.0, index / clips)
-            grown = config.first_skip + share * (config.last_skip - config.first_skip)
-            return video, round(grown)
-
-        def from_video(item: tuple[Video, int], rng: np.random.Generator) -> Clip:
-            return clip_from_video(*item, layers(rng), rng, *shape)
-
-        parts.append(dataset.map_with_index(with_skip).random_map(from_video))
-        weights.append(config.video_share)
+    for number, source in enumerate(config.sources):
+        if source.weight == 0:
+            continue
+        count = len(photographs.get(number) or videos[number])
+        indices = grain.MapDataset.source(range(count)).seed(seed + number).shuffle().repeat()
+        if number in photographs:
+            make = _from_photographs(photographs[number], layers, shape, first_good)
+            parts.append(indices.random_map(make))
+        else:
+            clips = source.weight / total * steps * config.batch_size
+            make = _from_videos(videos[number], layers, shape, first_good)
+            parts.append(indices.map_with_index(_skips(config, clips)).random_map(make))
+        weights.append(source.weight)
     mixed = grain.MapDataset.mix(parts, weights) if len(parts) > 1 else parts[0]
     mine = mixed[start * config.batch_size + process :: processes]
     batches = mine.batch(config.batch_size // processes)
@@ -86,6 +87,67 @@ def training_clips(
     return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)))
 
 
-def _layer(samples: list[Sample], rng: np.random.Generator) -> Layer:
-    sample, other = (samples[i] for i in rng.integers(len(samples), size=2))
-    return layer_from(sample, other if rng.random() < STRANGE_SHARE else None, rng)
+def _listed(config: DataConfig) -> tuple[dict[int, list[Sample]], dict[int, list[Video]]]:
+    """Returns the photographs and the videos of each source, by its place in the configuration."""
+    photographs, videos, names = {}, {}, set()
+    for number, source in enumerate(config.sources):
+        if source.weight < 0:
+            raise InputError(f"data.sources.{number}.weight is {source.weight}; give 0 or more")
+        if isinstance(source, PhotographSource):
+            photographs[number] = photographs_of(source, config.bad_files)
+        elif source.weight > 0:
+            found = videos_of(source, config.bad_files)
+            names |= {video.name for video in found}
+            videos[number] = [video for video in found if video.name not in config.held_back]
+            if not videos[number]:
+                raise InputError(f"all videos of {source.folder} are held back")
+    unknown = sorted(set(config.held_back) - names)
+    if unknown and videos:
+        raise InputError(f"no video {', '.join(unknown)} in any source: held_back names it")
+    return photographs, videos
+
+
+def _skips(config: DataConfig, clips: float) -> Callable[[int, int], tuple[int, int]]:
+    """Returns what adds to an index of a video the largest skip, which grows over `clips`."""
+
+    def with_skip(position: int, index: int) -> tuple[int, int]:
+        share = min(1.0, position / clips)
+        return index, round(config.first_skip + share * (config.last_skip - config.first_skip))
+
+    return with_skip
+
+
+def _from_photographs(
+    samples: list[Sample], layers: Layers, shape: Shape, first_good: FirstGood
+) -> Callable[[int, np.random.Generator], Clip]:
+    def clip(index: int, rng: np.random.Generator) -> Clip:
+        pasted = layers(rng)
+        return first_good(
+            lambda k: clip_from_photograph(samples[(index + k) % len(samples)], pasted, rng, *shape)
+        )
+
+    return clip
+
+
+def _from_videos(
+    videos: list[Video], layers: Layers, shape: Shape, first_good: FirstGood
+) -> Callable[[tuple[int, int], np.random.Generator], Clip]:
+    def clip(item: tuple[int, int], rng: np.random.Generator) -> Clip:
+        index, skip = item
+        pasted = layers(rng)
+        return first_good(
+            lambda k: clip_from_video(videos[(index + k) % len(videos)], skip, pasted, rng, *shape)
+        )
+
+    return clip
+
+
+def _layer(samples: list[Sample], rng: np.random.Generator, first_good: FirstGood) -> Layer:
+    index, other = rng.integers(len(samples), size=2)
+    strange = rng.random() < STRANGE_SHARE
+
+    def layer(k: int) -> Layer:
+        sample, outline = (samples[(i + k) % len(samples)] for i in (index, other))
+        return layer_from(sample, outline if strange else None, rng)
+
+    return first_good(layer)

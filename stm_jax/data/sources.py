@@ -1,106 +1,157 @@
-"""Where training videos and photographs lie: lists of encoded files, decoded one at a time."""
+"""Lists what the sources of a configuration hold: photographs and videos, none of them read."""
 
-import dataclasses
+import itertools
 import pathlib
+from collections.abc import Iterable
 
-import numpy as np
-from PIL import Image
-
-from stm_jax.data.masks import read_mask
+from stm_jax.config import Coco, Davis, Photographs, PhotographSource, VideoSource, YoutubeVos
+from stm_jax.data.bad_files import BadFiles, all_good
+from stm_jax.data.coco import read_annotations
+from stm_jax.data.layouts import (
+    LISTS_2016,
+    LISTS_2017,
+    PICTURES,
+    aligned,
+    annotations_of,
+    below,
+    by_resolution,
+    folders,
+    holds,
+    listed,
+    pictures,
+    read_meta,
+)
+from stm_jax.data.samples import Sample, Video
 from stm_jax.errors import InputError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+PAIRED = (
+    ("images", "masks"),
+    ("DUTS-TR-Image", "DUTS-TR-Mask"),
+    ("DUTS-TE-Image", "DUTS-TE-Mask"),
+    ("images", "ground_truth_mask"),  # ECSSD
+)
+VOC = ("JPEGImages", "SegmentationObject")  # most of its images have no mask
+HOLDS_VIDEOS = "give the folder that holds JPEGImages"
+
+Pairs = Iterable[tuple[pathlib.Path, pathlib.Path | None]]
 
 
-@dataclasses.dataclass(frozen=True)
-class Sample:
-    """An image and its mask on disk.
-
-    Attributes:
-        image: The RGB image.
-        mask: The mask: palette ids, or 0/255 for one object.
-    """
-
-    image: pathlib.Path
-    mask: pathlib.Path
-
-    def read(self) -> tuple[Image.Image, Image.Image]:
-        """Decodes both: RGB, and grey levels that are ids.
-
-        Raises:
-            InputError: A file is missing or damaged, or their sizes differ: it is named.
-        """
-        try:
-            image = Image.open(self.image).convert("RGB")
-        except (OSError, SyntaxError) as error:
-            raise InputError(
-                f"{self.image} cannot be read ({error}); remove or replace it"
-            ) from error
-        ids = read_mask(self.mask)
-        if (image.height, image.width) != ids.shape:
-            raise InputError(
-                f"{self.mask} is {ids.shape[1]}x{ids.shape[0]} but its image "
-                f"{self.image.name} is {image.width}x{image.height}; make their sizes equal"
-            )
-        return image, Image.fromarray(ids)
-
-
-@dataclasses.dataclass(frozen=True)
-class Video:
-    """A sequence of frames with their masks, in temporal order."""
-
-    name: str
-    samples: tuple[Sample, ...]
-
-
-def photographs(folder: pathlib.Path) -> list[Sample]:
-    """Lists photographs with masks: `folder/images/NAME.jpg` and `folder/masks/NAME.png`.
+def photographs_of(source: PhotographSource, rule: BadFiles = "refuse") -> list[Sample]:
+    """Lists the photographs of a source.
 
     Raises:
-        InputError: There are none, or one has no mask.
+        InputError: There are none, the layout is unknown, or one has no mask (unless it is to be
+            left out).
     """
-    images = _images(folder / "images")
-    samples = [Sample(image, folder / "masks" / f"{image.stem}.png") for image in images]
-    return [_checked(sample) for sample in samples]
+    if isinstance(source, Coco):
+        found = [
+            Sample(source.images / name, o) for name, o in read_annotations(source.annotations)
+        ]
+        return all_good(found, _checked, rule, str(source.annotations))
+    return all_good(_pairs(source), _checked, rule, str(source.folder))
 
 
-def davis_videos(root: pathlib.Path, exclude: tuple[str, ...] = ()) -> list[Video]:
-    """Lists the sequences of a folder in the DAVIS layout at 480p, without those in `exclude`.
+def videos_of(source: VideoSource, rule: BadFiles = "refuse") -> list[Video]:
+    """Lists the videos of a source.
 
     Raises:
-        InputError: There is none, a name in `exclude` is not there, or a frame has no mask.
+        InputError: There are none, or a folder or list is missing; or a video has one frame only
+            or a frame without its mask (unless it is to be left out).
     """
-    parent = root / "JPEGImages" / "480p"
-    names = sorted(p.name for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []
-    if not names:
-        raise InputError(f"no sequence in {parent}; give a folder in the DAVIS layout")
-    unknown = set(exclude) - set(names)
-    if unknown:
-        raise InputError(f"no sequence {', '.join(sorted(unknown))} in {parent}")
-    videos = []
-    for name in names:
-        if name not in exclude:
-            masks = root / "Annotations" / "480p" / name
-            samples = [Sample(i, masks / f"{i.stem}.png") for i in _images(parent / name)]
-            videos.append(Video(name, tuple(_checked(sample) for sample in samples)))
-    return videos
+    if not source.folder.is_dir():
+        raise InputError(f"{source.folder}: no such folder; {HOLDS_VIDEOS}")
+    if isinstance(source, YoutubeVos):
+        return _sparse_videos(source, rule)
+    frames, masks = below(source.folder, "JPEGImages"), below(source.folder, "Annotations")
+    if isinstance(source, Davis):
+        frames, masks = below(frames, source.resolution), below(masks, source.resolution)
+        lists = LISTS_2016 if source.year == 2016 else LISTS_2017
+        names, _ = listed(source.folder, source.split, lists)
+    else:
+        frames, masks = by_resolution(frames, masks)
+        names = folders(frames)
+    merged = isinstance(source, Davis) and source.year == 2016
+
+    def video(name: str) -> Video:
+        files = pictures(below(frames, name))
+        truths = aligned(files, pictures(below(masks, name)))
+        for file, truth in zip(files, truths, strict=True):
+            if truth is None:
+                raise InputError(f"{file} has no mask: there is none of its name in {masks / name}")
+        return _video(name, frames / name, zip(files, truths, strict=True), merged)
+
+    return all_good(names, video, rule, str(frames))
 
 
-def _images(folder: pathlib.Path) -> list[pathlib.Path]:
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
-    found = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
-    if not found:
-        raise InputError(f"no images in {folder}")
-    return found
+def _pairs(source: Photographs) -> list[Sample]:
+    folder = source.folder
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give one with photographs and masks")
+    for images, masks in PAIRED:
+        if (folder / images).is_dir() and (folder / masks).is_dir():
+            files = _files(folder / images, PICTURES)
+            return [Sample(f, folder / masks / f"{f.stem}.png") for f in files]
+    images, masks = folder / VOC[0], folder / VOC[1]
+    if images.is_dir() and masks.is_dir():
+        files = _files(masks, (".png",))
+        return [Sample(images / f"{f.stem}.jpg", f) for f in files]
+    files = _files(folder, (".jpg", ".jpeg"))
+    if any(file.with_suffix(".png").is_file() for file in files):  # MSRA10K
+        return [Sample(file, file.with_suffix(".png")) for file in files]
+    looked_for = ", ".join(f"{images}/ with {masks}/" for images, masks in (*PAIRED, VOC))
+    raise InputError(
+        f"{folder} has no photographs with masks: looked for {looked_for}, and NAME.jpg with "
+        f"NAME.png; {holds(folder)}"
+    )
+
+
+def _sparse_videos(source: YoutubeVos, rule: BadFiles) -> list[Video]:
+    given_in = annotations_of(source.folder, source.folder.name)
+    frames, masks = below(source.folder, "JPEGImages"), below(given_in, "Annotations")
+    meta = read_meta(given_in / "meta.json")
+
+    def video(name: str) -> Video:
+        files = pictures(below(frames, name))
+        truths = aligned(files, pictures(below(masks, name)))
+        annotated = [(f, t) for f, t in zip(files, truths, strict=True) if t is not None]
+        if meta is not None:
+            named = {stem for _, stems in meta[name].values() for stem in stems}
+            missing = sorted(named - {file.stem for file, _ in annotated})
+            if missing:
+                raise InputError(
+                    f"{masks / name} has no mask {missing[0]}, or it has no frame, but "
+                    f"{given_in / 'meta.json'} names it"
+                )
+        return _video(name, frames / name, annotated, merged=False)
+
+    return all_good(folders(frames) if meta is None else meta, video, rule, str(frames))
+
+
+def _video(name: str, folder: pathlib.Path, pairs: Pairs, merged: bool) -> Video:
+    samples = tuple(Sample(file, truth, merged) for file, truth in pairs if truth is not None)
+    if len(samples) < 2:
+        raise InputError(
+            f"{folder} has {len(samples)} frame with a mask: a clip needs two at least; remove it"
+        )
+    return Video(name, samples, _every([sample.image.stem for sample in samples]))
+
+
+def _every(stems: list[str]) -> int:
+    """Returns how far the frames' numbers are apart, the smallest distance; 1 without numbers."""
+    if not all(stem.isdecimal() for stem in stems):
+        return 1
+    numbers = [int(stem) for stem in stems]
+    return max(1, min(after - before for before, after in itertools.pairwise(numbers)))
+
+
+def _files(folder: pathlib.Path, suffixes: tuple[str, ...]) -> list[pathlib.Path]:
+    found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes]
+    return [path for path in found if not path.name.startswith(".")]
 
 
 def _checked(sample: Sample) -> Sample:
-    if not sample.mask.is_file():
+    if isinstance(sample.mask, pathlib.Path) and not sample.mask.is_file():
         raise InputError(f"{sample.image} has no mask: there is no {sample.mask}")
+    if not sample.image.is_file():
+        raise InputError(f"{sample.image}: no such image, but there is a mask of it")
     return sample
-
-
-def ids_of(mask: Image.Image) -> np.ndarray:
-    """Returns the object ids in a mask, without the background, ascending."""
-    ids = np.unique(np.asarray(mask))
-    return ids[ids > 0]

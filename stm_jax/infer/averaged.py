@@ -8,7 +8,9 @@ import numpy as np
 
 from stm_jax.errors import InputError
 from stm_jax.infer.segmenter import DEFAULT_CAPACITY, Segmenter
+from stm_jax.memory.memory import Device, Memory
 from stm_jax.nn.model import Model
+from stm_jax.ops.memory_read import Read
 
 
 class AveragedSegmenter:
@@ -25,16 +27,20 @@ class AveragedSegmenter:
         model: Model,
         memorize_every: int = 5,
         *,
+        memory: Memory | None = None,
+        read: Read | None = None,
         scales: Sequence[float] = (1.0,),
         flip: bool = False,
         short_side: int | None = None,
         dtype: jax.typing.DTypeLike = jnp.float32,
         capacity: int = DEFAULT_CAPACITY,
-        device: jax.Device | None = None,
+        device: Device | None = None,
     ) -> None:
         """Args:
         model: The network with its weights.
         memorize_every: Every how many frames a frame stays in memory.
+        memory: What is written and dropped, instead: a rule or a store of stm_jax.memory.
+        read: How it is read: a read of stm_jax.ops; None for STM's.
         scales: Factors of the short side; each is a stream.
         flip: Whether each is also segmented mirrored, left to right.
         short_side: Segment at this short side, times the scale; None for the frames' own.
@@ -47,6 +53,7 @@ class AveragedSegmenter:
         if device is not None:
             model = Model(model.config, jax.device_put(model.variables, device))
         self._model, self._memorize_every = model, memorize_every
+        self._memory, self._read = memory, read
         self._scales, self._short_side = tuple(scales), short_side
         self._sides = (False, True) if flip else (False,)
         self._dtype, self._capacity, self._device = dtype, capacity, device
@@ -63,6 +70,11 @@ class AveragedSegmenter:
     def kept_frames(self) -> tuple[int, ...]:
         """The numbers of the frames that stay in memory; see `Segmenter.kept_frames`."""
         return self._first.kept_frames
+
+    @property
+    def memory_bytes(self) -> int:
+        """How many bytes the memories of all streams take; see `Segmenter.memory_bytes`."""
+        return sum(segmenter.memory_bytes for segmenter, _ in self._running())
 
     def start(
         self,
@@ -137,6 +149,8 @@ class AveragedSegmenter:
         return Segmenter(
             self._model,
             self._memorize_every,
+            memory=self._memory,
+            read=self._read,
             short_side=short_side,
             dtype=self._dtype,
             capacity=self._capacity,

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stm_jax.infer.step import Recipe, State
+from stm_jax.memory.memory import Device
 
 REST = ("masks", "present", "frame_number", "given", "length")
 
@@ -19,7 +20,7 @@ def arrays_of(state: State) -> dict[str, np.ndarray]:
 
 
 def state_of(
-    recipe: Recipe, arrays: Mapping[str, np.ndarray], frame: np.ndarray, device: jax.Device | None
+    recipe: Recipe, arrays: Mapping[str, np.ndarray], frame: np.ndarray, device: Device | None
 ) -> State:
     """Returns the state that had these arrays, of a stream with this recipe.
 

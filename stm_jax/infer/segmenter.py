@@ -11,9 +11,10 @@ import numpy as np
 from stm_jax.errors import InputError
 from stm_jax.infer import saved_state
 from stm_jax.infer import step as steps
+from stm_jax.infer.attention import Attention, look
 from stm_jax.infer.step import Recipe, State
 from stm_jax.memory.bank import CAPACITIES, OBJECT_COUNTS, round_up
-from stm_jax.memory.memory import EMPTY, Memory
+from stm_jax.memory.memory import EMPTY, Device, Memory
 from stm_jax.memory.rules import EveryNth
 from stm_jax.nn.model import Model
 from stm_jax.nn.stm import Variables
@@ -84,7 +85,7 @@ class Segmenter:
         short_side: int | None = None,
         dtype: jax.typing.DTypeLike = jnp.float32,
         capacity: int = DEFAULT_CAPACITY,
-        device: jax.Device | None = None,
+        device: Device | None = None,
     ) -> None:
         """Args:
         model: The network with its weights.
@@ -130,6 +131,11 @@ class Segmenter:
         """
         staying = self._recipe.memory.staying(self._running().bank)
         return tuple(sorted(staying[staying != EMPTY].tolist()))
+
+    @property
+    def memory_bytes(self) -> int:
+        """How many bytes the memory takes, whether it is full or not."""
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self._running().bank))
 
     def segment(
         self, frames: np.ndarray, first_mask: np.ndarray, *, soft: bool = False
@@ -271,14 +277,18 @@ class Segmenter:
         self._answer = np.where(mask > 0, mask, ids)
         return self._answer.copy()
 
+    def look(self, frame: np.ndarray, row: int, column: int) -> Attention:
+        """Returns where the next frame's read goes at a pixel; the stream stays where it is."""
+        frame = _checked_frame(frame)
+        return look(self._recipe, self._variables, self._running(), frame, row, column)
+
     def state_arrays(self) -> dict[str, np.ndarray]:
         """Returns all that the stream depends on, for saving; see `restore`.
 
         Raises:
             InputError: There is no stream.
         """
-        state = self._running()
-        arrays = saved_state.arrays_of(state)
+        arrays = saved_state.arrays_of(self._running())
         arrays["object_ids"] = np.array(self._object_ids, np.uint8)
         arrays["last_frame"] = np.array(self._frame)
         arrays["last_ids"] = np.array(self._last_ids())
@@ -318,9 +328,8 @@ class Segmenter:
         if not object_ids:
             raise InputError("the first mask is empty: it must show at least one object")
         self._object_ids = object_ids
-        room = (
-            max(objects, len(object_ids)) if objects else round_up(len(object_ids), OBJECT_COUNTS)
-        )
+        count = len(object_ids)
+        room = max(objects, count) if objects else round_up(count, OBJECT_COUNTS)
         planes, present = _planes(mask, object_ids, room)
         self._state = steps.begin(self._recipe, slots, frame, planes, present, self._device, length)
         self._frame, self._answer, self._told_full = frame, mask, False

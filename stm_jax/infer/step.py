@@ -1,6 +1,7 @@
 """One step of inference as pure functions: remember the last frame, segment the next."""
 
 import dataclasses
+from typing import NamedTuple
 
 import flax.struct
 import jax
@@ -9,7 +10,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from stm_jax.config import ModelConfig
-from stm_jax.memory.memory import Memory, MemoryState, MemoryView, candidate_of
+from stm_jax.memory.memory import Device, Memory, MemoryState, MemoryView, candidate_of
+from stm_jax.nn.decoder import Skips
+from stm_jax.nn.encoders import QueryFeatures
 from stm_jax.nn.stm import STM, Variables, decode, memorize, query
 from stm_jax.ops.aggregate import aggregate, others
 from stm_jax.ops.chunked_read import ChunkedRead
@@ -74,7 +77,7 @@ def begin(
     frame: UInt8[np.ndarray, "h w 3"],
     masks: Float[np.ndarray, "objects h w"],
     present: Bool[np.ndarray, " objects"],
-    device: jax.Device | None = None,
+    device: Device | None = None,
     length: int = 0,
 ) -> State:
     """Returns the state after the first frame, whose masks are given. Nothing is compiled."""
@@ -92,14 +95,26 @@ def begin(
     return State(bank, *(jax.device_put(array, device) for array in rest))
 
 
-def advance(
-    recipe: Recipe, variables: Variables, state: State, frame: UInt8[Array, "h w 3"]
-) -> tuple[State, Float[Array, "1+objects h w"]]:
-    """Memorises the last frame with its soft masks, then segments the next.
+class Question(NamedTuple):
+    """What is asked of the memory, once the last frame is in it.
 
-    Returns:
-        The new state, and the probabilities of background and objects at the frame's own size.
+    Attributes:
+        bank: The memory's state, with the last frame.
+        features: Of the frame; its key asks.
+        skips: What the decoder needs besides.
+        expected: Where the objects are expected: where they were in the last frame.
     """
+
+    bank: MemoryState
+    features: QueryFeatures
+    skips: Skips
+    expected: Bool[Array, "objects h16 w16"]
+
+
+def ask(
+    recipe: Recipe, variables: Variables, state: State, frame: UInt8[Array, "h w 3"]
+) -> Question:
+    """Memorises the last frame with its soft masks, then encodes the next."""
     network = STM(recipe.config, recipe.dtype)
     size = recipe.working_size(*frame.shape[:2])
     padding = padding_to_stride(*size)
@@ -120,17 +135,30 @@ def advance(
     bank = recipe.memory.write(state.bank, candidate)
 
     now = pad_frames(_to_working_size(frame, size), padding)[None]
-    asking, skips = query(network, variables, now)
+    features, skips = query(network, variables, now)
+    return Question(bank, features, skips, object_positions(masks[0]))
+
+
+def advance(
+    recipe: Recipe, variables: Variables, state: State, frame: UInt8[Array, "h w 3"]
+) -> tuple[State, Float[Array, "1+objects h w"]]:
+    """Memorises the last frame with its soft masks, then segments the next.
+
+    Returns:
+        The new state, and the probabilities of background and objects at the frame's own size.
+    """
+    network = STM(recipe.config, recipe.dtype)
+    size = recipe.working_size(*frame.shape[:2])
+    bank, features, skips, expected = ask(recipe, variables, state, frame)
     view = recipe.memory.view(bank)
-    expected = object_positions(masks[0])
-    read = _read(recipe, view, asking.key[0], expected)
+    read = _read(recipe, view, features.key[0], expected)
     if recipe.memory.counts_usage:
         read, mass = read
         bank = recipe.memory.used(bank, mass)
-    query_value = jnp.broadcast_to(asking.value, read.shape)
+    query_value = jnp.broadcast_to(features.value, read.shape)
     read = jnp.concatenate([read, query_value.astype(read.dtype)], axis=-1)
     log_odds = decode(network, variables, read[None], skips)[0]
-    logits = aggregate(crop(log_odds, padding), state.present)
+    logits = aggregate(crop(log_odds, padding_to_stride(*size)), state.present)
     probabilities = jax.nn.softmax(logits, axis=0)
 
     new_state = State(
@@ -152,7 +180,7 @@ def overwrite(
     state: State,
     masks: Float[np.ndarray, "objects h w"],
     present: Bool[np.ndarray, " objects"],
-    device: jax.Device | None = None,
+    device: Device | None = None,
 ) -> State:
     """Puts given masks over the current estimate, where they are not empty. Nothing is compiled.
 

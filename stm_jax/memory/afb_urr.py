@@ -17,7 +17,7 @@ from stm_jax.memory.elements import (
     unit,
     view_of,
 )
-from stm_jax.memory.memory import Candidate, MemoryView
+from stm_jax.memory.memory import Candidate, Device, MemoryView
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ class AfbUrr:
         feature_size: tuple[int, int],
         channels: tuple[int, int],
         dtype: jax.typing.DTypeLike,
-        device: jax.Device | None = None,
+        device: Device | None = None,
     ) -> Elements:
         """Returns an empty bank; `age` is the number of the frame that an element came with.
 

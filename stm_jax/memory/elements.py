@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from stm_jax.memory.memory import MemoryView, filled_with
+from stm_jax.memory.memory import Device, MemoryView, filled_with
 
 
 @flax.struct.dataclass
@@ -32,7 +32,7 @@ def no_elements(
     elements: int,
     channels: tuple[int, int],
     dtype: jax.typing.DTypeLike,
-    device: jax.Device | None,
+    device: Device | None,
 ) -> Elements:
     """Returns room for so many elements of each object; nothing is compiled to make it."""
     shape = (objects, elements)

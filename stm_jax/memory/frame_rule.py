@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from stm_jax.memory.bank import Decision, MemoryBank, empty_bank, room_for_objects, write
-from stm_jax.memory.memory import EMPTY, Candidate, MemoryView
+from stm_jax.memory.memory import EMPTY, Candidate, Device, MemoryView
 
 PREVIOUS = 0  # the previous frame's slot
 NEVER = jnp.iinfo(jnp.int32).max  # later than any frame
@@ -46,7 +46,7 @@ class FrameRule(abc.ABC):
         feature_size: tuple[int, int],
         channels: tuple[int, int],
         dtype: jax.typing.DTypeLike,
-        device: jax.Device | None = None,
+        device: Device | None = None,
     ) -> MemoryBank:
         """Returns an empty bank; see `empty_bank`."""
         return empty_bank(objects, slots, feature_size, channels, dtype, device)

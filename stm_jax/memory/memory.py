@@ -18,6 +18,9 @@ from stm_jax.ops.padding import STRIDE
 EMPTY = -1
 """The frame number of a slot that holds no frame."""
 
+Device: TypeAlias = Any
+"""A `jax.Device`; pyright takes that for a variable, so it cannot stand in an annotation."""
+
 MemoryState: TypeAlias = Any
 """A pytree of arrays whose shapes never change but for room for more objects."""
 
@@ -92,7 +95,7 @@ class Memory(Protocol):
         feature_size: tuple[int, int],
         channels: tuple[int, int],
         dtype: jax.typing.DTypeLike,
-        device: jax.Device | None = None,
+        device: Device | None = None,
     ) -> MemoryState:
         """Returns the state with nothing in it; see `bank.empty_bank`."""
         ...
@@ -147,7 +150,7 @@ def candidate_of(
 
 
 def filled_with(
-    number: float, shape: tuple[int, ...], dtype: jax.typing.DTypeLike, device: jax.Device | None
+    number: float, shape: tuple[int, ...], dtype: jax.typing.DTypeLike, device: Device | None
 ) -> jax.Array:
     """Returns an array of one number. NumPy makes it: jnp.full compiles a program a shape."""
     return jax.device_put(np.full(shape, number, jnp.dtype(dtype)), device)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from stm_jax.memory.elements import Elements, cosines, flat, no_elements, room_for_more, view_of
-from stm_jax.memory.memory import EMPTY, Candidate, MemoryView, filled_with
+from stm_jax.memory.memory import EMPTY, Candidate, Device, MemoryView, filled_with
 
 
 @flax.struct.dataclass
@@ -76,7 +76,7 @@ class SwiftNet:
         feature_size: tuple[int, int],
         channels: tuple[int, int],
         dtype: jax.typing.DTypeLike,
-        device: jax.Device | None = None,
+        device: Device | None = None,
     ) -> SwiftNetState:
         """Returns an empty store, with room for so many `slots` of updates."""
         positions = feature_size[0] * feature_size[1]

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from stm_jax.memory.elements import Elements, flat, no_elements, room_for_more, view_of
-from stm_jax.memory.memory import EMPTY, Candidate, MemoryView, filled_with
+from stm_jax.memory.memory import EMPTY, Candidate, Device, MemoryView, filled_with
 from stm_jax.ops.memory_read import scores, softmax_where
 
 PREVIOUS = 0  # the previous frame's slot among the working frames
@@ -96,7 +96,7 @@ class XMem:
         feature_size: tuple[int, int],
         channels: tuple[int, int],
         dtype: jax.typing.DTypeLike,
-        device: jax.Device | None = None,
+        device: Device | None = None,
     ) -> XMemState:
         """Returns empty stores, with room for so many `slots` of long-term elements."""
         working = 1 + self.most_frames

@@ -1,5 +1,7 @@
 """Where the keys start: at the directions in which the trunk's features differ most."""
 
+from typing import Any
+
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
@@ -46,7 +48,7 @@ def start_keys(model: Model, frames: UInt8[np.ndarray, "n size size 3"]) -> Mode
     variance = np.mean(spread ** (1 - WHITENING))
     projection *= np.sqrt(SHARPNESS / variance)
 
-    flat = {**flax.traverse_util.flatten_dict(model.variables, sep="/")}
+    flat: dict[str, Any] = {**flax.traverse_util.flatten_dict(model.variables, sep="/")}
     kernel = np.zeros(flat["params/query_head/key/conv/kernel"].shape, np.float32)
     kernel[1, 1] = projection  # the middle of 3x3
     for head in ("query_head", "memory_head"):

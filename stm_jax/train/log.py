@@ -52,7 +52,6 @@ class RunLog:
                 TextColumn("{task.completed}/{task.total}"),
                 TimeRemainingColumn(),
                 transient=True,
-                disable=None,
             )
         )
         self._task = self._bar.add_task("compiling", total=self._total)
@@ -121,7 +120,7 @@ class RunLog:
         finite = np.isfinite(read["loss"]) & np.isfinite(read["gradient_norm"])
         mean = {n: float(v[finite].mean()) if finite.any() else None for n, v in read.items()}
         skipped = int((~finite).sum())
-        rate = float(self._schedule(step))
+        rate = float(np.asarray(self._schedule(step)))
         found = "  ".join(f"{n} {mean[n]:.4f}" for n in ("loss", "iou") if mean[n] is not None)
         note = f"  {skipped} skipped: no finite gradient" if skipped else ""
         self.say(

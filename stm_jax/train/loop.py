@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -98,7 +99,7 @@ def _stages(config: TrainConfig) -> Iterator[tuple[int, StageConfig]]:
         begin += stage.steps
 
 
-def _clips(config: TrainConfig, index: int, stage: StageConfig, start: int) -> Iterator[dict]:
+def _clips(config: TrainConfig, index: int, stage: StageConfig, start: int) -> Iterator[Any]:
     return training_clips(
         stage.data,
         config.seed + 100 * index,

@@ -5,14 +5,9 @@ data is JSON in it, the pictures of each sequence in a block of their own that i
 is looked at.
 """
 
-import base64
-import hashlib
-import html
-import importlib.resources
 import itertools
 import json
 import pathlib
-import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -24,9 +19,10 @@ from stm_jax.eval.davis import GlobalScore, ObjectScores, mean_over_objects
 from stm_jax.eval.scores import Scores
 from stm_jax.files import write_whole
 from stm_jax.viz import report_pictures
+from stm_jax.viz.one_file import block, one_file
 from stm_jax.viz.overlay import bright_palette
 
-SCRIPTS = ("parts.js", "pictures.js", "head.js", "table.js", "plots.js", "player.js")
+SCRIPTS = ("parts.js", "pictures.js", "head.js", "theme.js", "table.js", "plots.js", "player.js")
 WORST = 12  # frames of a sequence, and of the data set
 WORST_OF_ONE = 3  # frames of one sequence among the worst of the data set
 CONTRAST = 4.5  # of the lines of the plots, as WCAG asks of text
@@ -76,7 +72,7 @@ def write_report(
         budget = max(0, budget - sum(len(part) for p in pictures.values() for part in p if part))
         frames_left -= len(sequence.wanted)
         info["shown"] = list(pictures)
-        blocks.append(_block(f"pictures-{number}", pictures))
+        blocks.append(block(f"pictures-{number}", pictures))
         done(sequence.name)
     title = str(details.get("title") or f"Scores, {scores.protocol}")
     index = {
@@ -97,7 +93,8 @@ def write_report(
             ),
         },
     }
-    write_whole(path, _page(title, [_block("index", index), *blocks]).encode())
+    data = "\n".join([block("index", index), *blocks])
+    write_whole(path, one_file("report.html", ["report.css"], SCRIPTS, title, data).encode())
 
 
 def _sequence_info(
@@ -207,33 +204,3 @@ def _luminance(colour: Sequence[int]) -> float:
     unit = np.array(colour) / 255
     linear = np.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)
     return float(linear @ (0.2126, 0.7152, 0.0722))
-
-
-def _block(name: str, content: Any) -> str:
-    """Returns JSON as an element of the page that a browser neither runs nor ends too early."""
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
-    for sign in "<>&":  # a name may hold </script> or <!--
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return f'<script type="application/json" id="{name}">{text}</script>'
-
-
-def _page(title: str, blocks: Sequence[str]) -> str:
-    folder = importlib.resources.files("stm_jax.viz") / "page"
-    template, style, *scripts = (
-        (folder / name).read_text(encoding="utf-8")
-        for name in ("report.html", "report.css", *SCRIPTS)
-    )
-    script = '"use strict";\n(() => {\n' + "\n".join(scripts) + "})();\n"
-    return string.Template(template).substitute(
-        title=html.escape(title),
-        style=style,
-        script=script,
-        # Nothing else may run or load, whatever the names in the data are.
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-        data="\n".join(blocks),
-    )
-
-
-def _hash(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -1,0 +1,218 @@
+"""`stm-jax variants`: many memories and reads over the same sequences, with the same weights."""
+
+import contextlib
+import dataclasses
+import json
+import multiprocessing
+import os
+import pathlib
+import re
+import signal
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+
+import stm_jax
+from stm_jax.commands.benchmark_dataset import BenchmarkDataset, hash_of_data
+from stm_jax.commands.benchmark_results import process_peak
+from stm_jax.commands.progress import FrameProgress
+from stm_jax.commands.results import write_json
+from stm_jax.commands.variant_results import finished_row, table_line, write_results
+from stm_jax.data.benchmarks import Protocol, benchmark_sequences
+from stm_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from stm_jax.commands.variant_list import Variant
+
+DONE = "variant.json"
+OWN = ("out", "variants", "only")  # options that benchmark-dataset has not, or has otherwise
+
+
+@dataclasses.dataclass(frozen=True)
+class Variants:
+    """Compare memories and reads: the same weights and sequences for each, and one table.
+
+    Writes DIR/variants.csv, variants.md and variants.html, and DIR/VARIANT/, which is as of
+    benchmark-dataset. The same command again goes on where it was stopped; with more variants it
+    runs those only. Each variant has a process of its own, so that its peak memory is its own.
+    """
+
+    root: tyro.conf.Positional[pathlib.Path]
+    """The data set: the folder that holds JPEGImages and Annotations."""
+    protocol: Protocol
+    """davis2016 merges all objects into one; folder takes any data set in such folders."""
+    out: pathlib.Path
+    """The folder to write to."""
+    split: str = "val"
+    """train, val, test-dev; for youtube-vos also valid_all_frames."""
+    sequences: tuple[str, ...] = ()
+    """Only these sequences."""
+    weights: str = "stm-r18"
+    """A bundled model, a .safetensors file, or a checkpoint folder."""
+    size: int | None = None
+    """Work at this length of the shorter side, in pixels (masks keep the frames' own size)."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision of the network."""
+    variants: pathlib.Path | None = None
+    """A Python file with get_variants(), which returns the variants to compare. It is run."""
+    only: tuple[str, ...] = ()
+    """Only the variants with these names."""
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Start these variants again, and replace their results."""
+
+    def run(self) -> None:
+        """Runs the command.
+
+        Raises:
+            InputError: An input cannot be used, or variants failed; those that are done are kept.
+            KeyboardInterrupt: Stopped by Ctrl-C or SIGTERM; what is done is kept.
+            OSError: A result cannot be written.
+        """
+        sequences = benchmark_sequences(self.root, self.protocol, self.split, self.sequences)
+        variants = chosen_variants(self.variants, self.only)
+        from stm_jax.commands.memory_choice import noted
+
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise InputError(f"{self.out} cannot be made a folder: give another --out") from error
+        shared = self._shared_settings() | {"data": hash_of_data(sequences)}
+        failures, rows, frames = [], [], sum(len(each.frames) for each in sequences)
+        with FrameProgress(None) as progress:
+            for number, variant in enumerate(variants, start=1):
+                about = {"memory": noted(variant.memory), "read": noted(variant.read)}
+                settings, folder = shared | about, self.out / variant.name
+                if self.overwrite or _noted(folder).get("settings") != settings:
+                    progress.say(f"variant {number} of {len(variants)}: {variant.name}")
+                    failure = self._run_apart(variant.name, settings)
+                    if failure:
+                        progress.say(f"{variant.name} failed: {failure}")
+                        failures.append(f"{variant.name}: {failure}")
+                        continue
+                rows.append(finished_row(variant, folder, _noted(folder)))
+                print(table_line(rows[-1]), flush=True)
+                write_results(self.out, rows, shared | {"frames": frames})
+        if failures:
+            raise InputError(
+                f"{len(failures)} of {len(variants)} variants failed ({'; '.join(failures)});"
+                f" the others are in {self.out}"
+            )
+        print(f"to look at: {self.out / 'variants.html'}")
+
+    def _shared_settings(self) -> dict[str, Any]:
+        """Returns what all variants have in common, found without a device.
+
+        A device is the variants' own: memory that this process took would not be theirs.
+        """
+        weights = pathlib.Path(self.weights)
+        files = sorted(weights.rglob("*")) if weights.is_dir() else [weights]
+        return {
+            "protocol": self.protocol,
+            "split": self.split,
+            "sequences": list(self.sequences),
+            "weights": str(weights.resolve()) if weights.exists() else self.weights,
+            "weights of": [[f.stat().st_size, f.stat().st_mtime_ns] for f in files if f.is_file()],
+            "size": self.size,
+            "dtype": self.dtype,
+            "version": stm_jax.__version__,
+        }
+
+    def _run_apart(self, name: str, settings: dict[str, Any]) -> str:
+        """Runs a variant in a process of its own; returns what went wrong, "" if nothing did.
+
+        Raises:
+            KeyboardInterrupt: This process or that one was stopped.
+        """
+        context = multiprocessing.get_context("spawn")
+        told, tell = context.Pipe(duplex=False)
+        child = context.Process(target=run_variant, args=(self, name, settings, tell))
+        child.start()
+        tell.close()
+        with _handing_on(child) as signals:
+            child.join()
+        try:
+            kind, text = told.recv() if told.poll() else ("died", "")
+        except EOFError:
+            kind, text = "died", ""
+        if signals or kind == "stopped":
+            raise KeyboardInterrupt(text)
+        if kind == "died":
+            return f"its process ended with status {child.exitcode} (-9: too little memory?)"
+        return text
+
+    def benchmark(self, name: str) -> BenchmarkDataset:
+        """Returns the benchmark whose folder is the variant's."""
+        names = [f.name for f in dataclasses.fields(self) if f.name not in OWN]
+        return BenchmarkDataset(
+            out=self.out / name, **{each: getattr(self, each) for each in names}
+        )
+
+
+def run_variant(options: Variants, name: str, settings: dict[str, Any], tell: Connection) -> None:
+    """Runs one variant and tells how it ended: what the process of a variant does."""
+    try:
+        (variant,) = chosen_variants(options.variants, (name,))
+        folder = options.out / name
+        with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
+            options.benchmark(name).run_with((variant.memory, variant.read))
+        write_json(folder / DONE, {"settings": settings, "peak_bytes": process_peak()[0]})
+        tell.send(("done", ""))
+    except KeyboardInterrupt as stop:
+        tell.send(("stopped", str(stop)))
+    except (InputError, OSError) as error:
+        tell.send(("failed", str(error)))
+
+
+def chosen_variants(file: pathlib.Path | None, names: Sequence[str]) -> "tuple[Variant, ...]":
+    """Returns the variants of the file, or the published ones, with these names if any.
+
+    Raises:
+        InputError: The file has no usable get_variants(), or there is no variant of a name.
+    """
+    from stm_jax.commands.memory_choice import python_file
+    from stm_jax.commands.variant_list import VARIANTS, Variant
+
+    variants = VARIANTS
+    if file is not None:
+        module = python_file(file)
+        if not hasattr(module, "get_variants"):
+            raise InputError(f"{file} has no get_variants()")
+        variants = tuple(module.get_variants())
+    known = [each.name for each in variants if isinstance(each, Variant)]
+    if len(known) < len(variants) or len(set(known)) < len(known) or not known:
+        raise InputError(f"get_variants() of {file} must return Variants of different names")
+    for name in known:
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise InputError(f"{name!r} cannot be a variant's name: a folder is called so")
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(f"no variant {', '.join(unknown)}: there is {', '.join(known)}")
+    return tuple(each for each in variants if not names or each.name in names)
+
+
+def _noted(folder: pathlib.Path) -> dict[str, Any]:
+    """Returns what a variant that is done has left behind; nothing if it is not done."""
+    try:
+        return json.loads((folder / DONE).read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+@contextlib.contextmanager
+def _handing_on(child: Any) -> Iterator[list[int]]:
+    """Lets a Ctrl-C, which reaches both processes, and SIGTERM stop the child; yields signals."""
+    seen: list[int] = []
+
+    def handle(number: int, _: object) -> None:
+        seen.append(number)
+        if number == signal.SIGTERM:
+            child.terminate()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,141 @@
+"""How data sets of videos lie on disk: folders, lists, resolutions, annotations beside frames.
+
+Whoever finds something missing says what was looked for and what is there.
+"""
+
+import json
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from stm_jax.errors import InputError
+
+PICTURES = (".jpg", ".jpeg", ".png")
+RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
+LISTS_2016 = ("2016", *RESOLUTIONS)
+LISTS_2017 = ("2017",)
+"""Where in ImageSets the lists of DAVIS lie; those of 2016 named a resolution at first."""
+
+
+def find_list(root: pathlib.Path, split: str, years: Sequence[str]) -> pathlib.Path | None:
+    """Returns the first ImageSets/YEAR/SPLIT.txt that is there."""
+    lists = [root / "ImageSets" / year / f"{split}.txt" for year in years]
+    return next((path for path in lists if path.is_file()), None)
+
+
+def listed(root: pathlib.Path, split: str, years: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """Returns the names of a split, and where they are from.
+
+    Raises:
+        InputError: There is no such list.
+    """
+    found = find_list(root, split, years)
+    if found is None:
+        lists = [root / "ImageSets" / year / f"{split}.txt" for year in years]
+        there = sorted(str(p.relative_to(root)) for p in (root / "ImageSets").glob("**/*.txt"))
+        raise InputError(
+            f"no list of the split {split}: looked for {' and '.join(map(str, lists))}; "
+            + (f"there are {', '.join(there)}" if there else f"{root} has no lists in ImageSets")
+        )
+    # A line is a name, or /JPEGImages/480p/NAME/00000.jpg and the mask's path.
+    lines = [line.split()[0] for line in found.read_text().splitlines() if line.strip()]
+    names = [pathlib.PurePosixPath(line).parent.name if "/" in line else line for line in lines]
+    return tuple(dict.fromkeys(names)), str(found)
+
+
+def read_meta(path: pathlib.Path) -> dict[str, dict[int, tuple[str, list[str]]]] | None:
+    """Returns category and annotated frames of each object of each video; None without a file."""
+    if not path.is_file():
+        return None
+    try:
+        videos: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["videos"]
+        return {
+            name: {
+                int(i): (str(each.get("category", "")), list(each["frames"]))
+                for i, each in video["objects"].items()
+            }
+            for name, video in videos.items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{path} is no list of videos with their objects, each with its frames ({error!r}):"
+            " get it again"
+        ) from error
+
+
+def chosen(existing: Sequence[str], names: Sequence[str], source: str) -> Sequence[str]:
+    """Returns those of the existing that `names` has, all if it is empty, in the list's order."""
+    if not existing:
+        raise InputError(f"there are no sequences in {source}")
+    for name in names:
+        if name not in existing:
+            near = [each for each in existing if each.lower() == name.lower()]
+            some = ", ".join(existing[:8]) + (", ..." if len(existing) > 8 else "")
+            hint = f"but {near[0]}, in another case" if near else f"there are {some}"
+            raise InputError(f"no sequence {name} in {source}: {hint}")
+    return [name for name in existing if not names or name in names]
+
+
+def by_resolution(frames: pathlib.Path, masks: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    """Returns the two folders, or those of a resolution below them, 480p before any other."""
+    for name in RESOLUTIONS:
+        if (frames / name).is_dir():
+            return frames / name, below(masks, name)
+    return frames, masks
+
+
+def below(parent: pathlib.Path, name: str) -> pathlib.Path:
+    """Returns the folder of that name, or raises InputError that says what is there."""
+    if (parent / name).is_dir():
+        return parent / name
+    raise InputError(f"{parent / name}: no such folder; {holds(parent, name)}")
+
+
+def holds(folder: pathlib.Path, name: str = "") -> str:
+    """Says what a folder holds, and whether it has `name` in another case."""
+    found = sorted(path.name for path in folder.iterdir())
+    near = [each for each in found if each.lower() == name.lower()]
+    if near:
+        return f"{folder} holds {near[0]}, in another case: rename it"
+    return f"{folder} holds {', '.join(found[:8]) or 'nothing'}{', ...' if len(found) > 8 else ''}"
+
+
+def folders(folder: pathlib.Path) -> tuple[str, ...]:
+    """Returns the names of the folders in a folder."""
+    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
+
+
+def pictures(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
+    """Returns the pictures of a folder, frame2 before frame10."""
+    files = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
+    files = [path for path in files if not path.name.startswith(".")]
+    if not files:
+        raise InputError(f"{folder} has no pictures in it ({' '.join(PICTURES)})")
+
+    def natural(path: pathlib.Path) -> list[tuple[int, str]]:
+        parts = re.findall(r"[0-9]+|[^0-9]+", path.name)
+        return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+    return tuple(sorted(files, key=natural))
+
+
+def aligned(
+    frames: Sequence[pathlib.Path], masks: Sequence[pathlib.Path]
+) -> tuple[pathlib.Path | None, ...]:
+    """Returns the mask of each frame, by name."""
+    by_stem = {path.stem: path for path in masks}
+    without = sorted(by_stem.keys() - {path.stem for path in frames})
+    if without:
+        raise InputError(f"{by_stem[without[0]]} has no frame of that name in {frames[0].parent}")
+    return tuple(by_stem.get(path.stem) for path in frames)
+
+
+def annotations_of(base: pathlib.Path, split: str) -> pathlib.Path:
+    """Returns the folder that holds Annotations and meta.json of a split of YouTube-VOS.
+
+    It is `base`, which holds the frames; or `valid` beside `valid_all_frames`, and its kind.
+    """
+    plain = split.removesuffix("_all_frames")
+    parents = [base, *(above / plain for above in base.parents[:2])]
+    return next((parent for parent in parents if (parent / "Annotations").is_dir()), base)

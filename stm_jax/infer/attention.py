@@ -1,0 +1,125 @@
+"""A look into the read: for a pixel of a frame, where in which memory frame it went."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, UInt8
+
+from stm_jax.errors import InputError
+from stm_jax.infer import step as steps
+from stm_jax.infer.step import Recipe, State
+from stm_jax.memory.bank import MemoryBank
+from stm_jax.nn.stm import Variables
+from stm_jax.ops.chunked_read import ChunkedRead
+from stm_jax.ops.memory_read import Regions, read_slots
+from stm_jax.ops.padding import STRIDE, padding_to_stride
+
+
+@dataclasses.dataclass(frozen=True)
+class Attention:
+    """How much one query position read from every memory position, for each object.
+
+    Attributes:
+        weights: They sum to 1 for an object (to 0 if it has nothing in memory); less by what a
+            read takes zeros for, as `RegionalRead(zeroed=True)` does.
+        frame_numbers: Of the frame in each slot, -1 where there is none.
+        position: Row and column of the query position, in `weights`' rows and columns.
+        frame_box: Left, top, right and bottom of a frame in `weights`' columns and rows: what is
+            outside of it is padding.
+    """
+
+    weights: Float[np.ndarray, "objects slots h16 w16"]
+    frame_numbers: Int[np.ndarray, " slots"]
+    position: tuple[int, int]
+    frame_box: tuple[float, float, float, float]
+
+
+def look(
+    recipe: Recipe,
+    variables: Variables,
+    state: State,
+    frame: UInt8[np.ndarray, "h w 3"],
+    row: int,
+    column: int,
+) -> Attention:
+    """Returns where the read of a pixel goes if the frame is segmented next.
+
+    The weights are the gradient of what is read at the pixel's position with respect to the
+    memory values, for a read is a weighted sum of them: exact for every read that has a gradient.
+
+    Args:
+        recipe: Of the stream.
+        variables: Of the network.
+        state: Of the stream, before the frame; it is left as it is.
+        frame: Of the size of the frames before.
+        row: Of the pixel, from 0 at the top.
+        column: Of the pixel, from 0 at the left.
+
+    Raises:
+        InputError: There is no such pixel, the frame is of another size than the last, or the
+            memory does not hold whole frames.
+    """
+    height, width = frame.shape[:2]
+    if frame.shape != state.frame.shape:
+        other = f"{state.frame.shape[1]}x{state.frame.shape[0]}"
+        raise InputError(f"a frame of {width}x{height} in a video of {other}; resize it")
+    if not (0 <= row < height and 0 <= column < width):
+        raise InputError(
+            f"there is no pixel at row {row}, column {column}: the frame has rows 0 to "
+            f"{height - 1} and columns 0 to {width - 1}"
+        )
+    if not isinstance(state.bank, MemoryBank):
+        raise InputError(
+            f"the elements of {type(recipe.memory).__name__} belong to no frame, so there is "
+            "nothing to show them on: use a rule that keeps whole frames"
+        )
+    size = recipe.working_size(height, width)
+    padding = padding_to_stride(*size)
+    scale = size[0] / height, size[1] / width
+    position = (
+        int((row + 0.5) * scale[0] + padding.top) // STRIDE,
+        int((column + 0.5) * scale[1] + padding.left) // STRIDE,
+    )
+    weights, frame_numbers = _weights(recipe, variables, state, frame, np.array(position, np.int32))
+    return Attention(
+        weights=np.asarray(weights)[np.asarray(state.present)],
+        frame_numbers=np.asarray(frame_numbers),
+        position=position,
+        frame_box=(
+            padding.left / STRIDE,
+            padding.top / STRIDE,
+            (padding.left + size[1]) / STRIDE,
+            (padding.top + size[0]) / STRIDE,
+        ),
+    )
+
+
+@functools.partial(jax.jit, static_argnames="recipe")
+def _weights(
+    recipe: Recipe,
+    variables: Variables,
+    state: State,
+    frame: UInt8[Array, "h w 3"],
+    position: Int[Array, "2"],
+) -> tuple[Float[Array, "objects slots h16 w16"], Int[Array, " slots"]]:
+    bank, features, _, expected = steps.ask(recipe, variables, state, frame)
+    # `read_slots` has no gradient. This reads the same, and as it does in bounded memory.
+    read = ChunkedRead() if recipe.read in (None, read_slots) else recipe.read
+
+    def of_object(item: tuple) -> Float[Array, "slots h16 w16 1"]:
+        keys, filled, region, query_region = item
+
+        def read_there(values: Float[Array, "slots h16 w16 1"]) -> Float[Array, ""]:
+            regions = Regions(region, query_region)
+            answer = read(features.key[0], keys, values, filled, regions=regions)
+            return answer[position[0], position[1], 0]
+
+        # float32 and one channel, whatever the memory has: each is weighted alike.
+        return jax.grad(read_there)(jnp.zeros((*keys.shape[:3], 1)))
+
+    view = recipe.memory.view(bank)
+    weights = jax.lax.map(of_object, (view.keys, view.filled, view.region, expected))
+    return weights[..., 0], bank.frame_numbers
