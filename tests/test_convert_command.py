@@ -40,7 +40,7 @@ def inputs(tmp_path_factory, state_dict) -> pathlib.Path:
     (folder / "run").mkdir()
     checkpoint.write_config(folder / "run", TrainConfig(model=TINY, stages=()))
     with checkpoint.open_manager(folder / "run") as manager:
-        checkpoint.save(manager, 1, model.variables, {})
+        checkpoint.save(manager, 1, model.variables)
     for name in ("text.npz", "text.safetensors"):
         (folder / name).write_text("hello world\n" * 50)
     with (folder / "array.npz").open("wb") as file:

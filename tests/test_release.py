@@ -212,7 +212,7 @@ def test_the_newest_checkpoint_of_a_run_is_loaded(tmp_path):
     newest = lively_model().variables
     with checkpoint.open_manager(tmp_path) as manager:
         for step, variables in ((1, jax.tree.map(jnp.zeros_like, newest)), (2, newest)):
-            checkpoint.save(manager, step, variables | {"step": jnp.int32(step)}, {})
+            checkpoint.save(manager, step, variables | {"step": jnp.int32(step)})
     found = release.load(tmp_path)
     assert found.config == TINY
     assert flat(found).keys() == flat(lively_model()).keys()

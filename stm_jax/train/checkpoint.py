@@ -80,7 +80,9 @@ def _put_aside(manager: ocp.CheckpointManager, step: int) -> None:
     manager.reload()
 
 
-def write_config(run: pathlib.Path, config: TrainConfig, say: Callable[[str], None]) -> None:
+def write_config(
+    run: pathlib.Path, config: TrainConfig, say: Callable[[str], object] = print
+) -> None:
     """Writes the resolved configuration beside the checkpoints.
 
     Raises:

@@ -1,0 +1,81 @@
+"""Checkpoints: a damaged one gives way to the one before; another configuration is told of."""
+
+import dataclasses
+import pathlib
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stm_jax.config import STM_R18, TINY, DataConfig, StageConfig, TrainConfig
+from stm_jax.errors import InputError
+from stm_jax.train import checkpoint
+
+CONFIG = TrainConfig(TINY, (StageConfig(DataConfig(), steps=10, learning_rate=1e-3),))
+
+
+def state(value: float) -> dict:
+    return {"params": {"a": jnp.full((40,), value), "b": jnp.full((3, 5), -value)}}
+
+
+@pytest.fixture
+def run(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A run with checkpoints of steps 1, 2 and 3, whose parameters are the step."""
+    with checkpoint.open_manager(tmp_path) as manager:
+        for step in (1, 2, 3):
+            checkpoint.save(manager, step, state(step))
+    return tmp_path
+
+
+def restore(run: pathlib.Path) -> tuple[int, dict, list[str]]:
+    said: list[str] = []
+    with checkpoint.open_manager(run) as manager:
+        step, found = checkpoint.restore_newest(manager, state(0), said.append)
+    return step, found, said
+
+
+def damage(run: pathlib.Path, step: int) -> None:
+    for path in (run / "checkpoints" / str(step)).rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+
+
+def test_the_newest_is_taken(run: pathlib.Path):
+    step, found, said = restore(run)
+    assert (step, said) == (3, [])
+    assert np.array_equal(found["params"]["a"], np.full(40, 3.0))
+
+
+def test_a_damaged_newest_gives_way_to_the_one_before(run: pathlib.Path):
+    damage(run, 3)
+    step, found, said = restore(run)
+    assert step == 2 and np.array_equal(found["params"]["b"], np.full((3, 5), -2.0))
+    assert len(said) == 1 and said[0].startswith("checkpoint 3 cannot be read")
+    with checkpoint.open_manager(run) as manager:
+        checkpoint.save(manager, 3, state(7))  # the run comes to that step again
+    assert restore(run)[1]["params"]["a"][0] == 7
+
+
+def test_when_none_can_be_read_the_run_stops(run: pathlib.Path):
+    for step in (1, 2, 3):
+        damage(run, step)
+    with pytest.raises(InputError, match=r"none of the checkpoints \[3, 2, 1\] in .* can be read"):
+        restore(run)
+
+
+def test_a_run_without_checkpoints_begins(tmp_path: pathlib.Path):
+    step, found, said = restore(tmp_path)
+    assert (step, said) == (0, []) and found["params"]["a"][0] == 0
+
+
+def test_another_configuration_is_told_of_or_refused(tmp_path: pathlib.Path):
+    said: list[str] = []
+    checkpoint.write_config(tmp_path, CONFIG, said.append)
+    checkpoint.write_config(tmp_path, dataclasses.replace(CONFIG, log_every=7), said.append)
+    assert said == []
+    longer = dataclasses.replace(CONFIG.stages[0], steps=20)
+    checkpoint.write_config(tmp_path, dataclasses.replace(CONFIG, stages=(longer,)), said.append)
+    assert said == ["going on with another configuration: stages.1.steps was 10, is now 20"]
+    for other in ({"model": STM_R18}, {"average_decay": 0.99}):
+        with pytest.raises(InputError, match="give another run folder"):
+            checkpoint.write_config(tmp_path, dataclasses.replace(CONFIG, **other), said.append)
