@@ -21,7 +21,7 @@ class Train:
     """
 
     config: pathlib.Path
-    """A Python file with get_config(), such as configs/stm_r18_first.py. It is run."""
+    """A Python file with get_config(), such as configs/stm_r18.py. It is run."""
     data: pathlib.Path
     """The folder that the configuration's paths are relative to."""
     run_folder: pathlib.Path
@@ -83,14 +83,14 @@ def load_config(path: pathlib.Path) -> TrainConfig:
       InputError: there is no such file, or no get_config() in it.
     """
     if not path.is_file():
-        raise InputError(f"no configuration {path}; give a file such as configs/stm_r18_first.py")
+        raise InputError(f"no configuration {path}; give a file such as configs/stm_r18.py")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise InputError(f"{path} is no Python file; give one with a get_config()")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, "get_config"):
-        raise InputError(f"{path} has no get_config(); see configs/stm_r18_first.py")
+        raise InputError(f"{path} has no get_config(); see configs/stm_r18.py")
     return module.get_config()
 
 
