@@ -1,11 +1,16 @@
-"""Small data sets in the layouts of the benchmarks, made of tests/lively.py's clip."""
+"""Small data sets in the layouts of the benchmarks, and a process to run a program on them."""
 
 import json
+import os
 import pathlib
+import subprocess
+import sys
 
+import jax
 import numpy as np
 from PIL import Image
 
+from stm_jax import release
 from stm_jax.data.palette import davis_palette
 from tests.lively import clip
 
@@ -80,3 +85,22 @@ def youtube_vos(root: pathlib.Path) -> None:
     late = {"1": thing("ape", 10, 15, 20, 30), "3": thing("train", 20, 30)}
     meta = {"videos": {"early": {"objects": early}, "late": {"objects": late}}}
     (root / "valid" / "meta.json").write_text(json.dumps(meta))
+
+
+def run_elsewhere(
+    program: str, given: list[str], **environment: str
+) -> subprocess.CompletedProcess:
+    """Runs a Python program in a process of its own that shares the compilation cache."""
+    root = str(pathlib.Path(release.__file__).parents[1])
+    environment |= {
+        "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]),
+        "JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir),
+        "JAX_DEFAULT_MATMUL_PRECISION": "highest",
+    }
+    return subprocess.run(
+        [sys.executable, "-c", program, *given],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -6,11 +6,8 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
-import sys
 import zipfile
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -22,7 +19,7 @@ from stm_jax.data.benchmarks import BenchmarkSequence, benchmark_sequences
 from stm_jax.data.image_files import read_rgb
 from stm_jax.data.masks import read_mask
 from stm_jax.infer.segmenter import Segmenter
-from tests.benchmark_trees import davis2017, write_palette, youtube_vos
+from tests.benchmark_trees import davis2017, run_elsewhere, write_palette, youtube_vos
 from tests.lively import lively_model
 
 TIMES = ("seconds", "segment_seconds", "compile_seconds", "compiles")
@@ -46,25 +43,6 @@ def arguments(data: pathlib.Path, out: pathlib.Path, kind: str, *more: str) -> l
 
 def run(data: pathlib.Path, out: pathlib.Path, kind: str, *more: str) -> int:
     return main(arguments(data, out, kind, *more))
-
-
-def run_elsewhere(
-    program: str, given: list[str], **environment: str
-) -> subprocess.CompletedProcess:
-    """Runs a Python program in a process of its own that shares the compilation cache."""
-    root = str(pathlib.Path(release.__file__).parents[1])
-    environment |= {
-        "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]),
-        "JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir),
-        "JAX_DEFAULT_MATMUL_PRECISION": "highest",
-    }
-    return subprocess.run(
-        [sys.executable, "-c", program, *given],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def error_line(capsys) -> str:

@@ -1,5 +1,7 @@
 """XMem's, AFB-URR's and SwiftNet's stores against plain lists, on 200 random histories."""
 
+import abc
+
 import jax
 import numpy as np
 import pytest
@@ -37,18 +39,19 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
     return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
 
 
-class PlainStore:
+class PlainStore(abc.ABC):
     """The memory of one object of one history."""
 
     def __init__(self, memory) -> None:
         self.memory = memory
 
+    @abc.abstractmethod
     def everything(self) -> list[Element]:
-        raise NotImplementedError
+        """Returns all that is remembered."""
 
+    @abc.abstractmethod
     def put(self, t: int, elements: list[Element]) -> None:
         """Remembers frame t, whose elements are none where the object is not there yet."""
-        raise NotImplementedError
 
     def read(self, query: np.ndarray) -> np.ndarray:
         elements = self.everything()

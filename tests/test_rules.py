@@ -1,5 +1,6 @@
 """Every update rule decides as a plain list of frames would, on 200 random histories."""
 
+import abc
 import dataclasses
 import math
 
@@ -43,7 +44,7 @@ class Frame:
     times: int = 1
 
 
-class PlainList:
+class PlainList(abc.ABC):
     """The memory of one history as a list of frames that stay, and the previous one."""
 
     def __init__(self, rule, history):
@@ -71,8 +72,9 @@ class PlainList:
         for frame, own in zip(frames, mass, strict=True):
             frame.received.append(own / sum(mass))
 
+    @abc.abstractmethod
     def put(self, frame: Frame, given: bool, new_object: bool) -> None:
-        raise NotImplementedError
+        """Remembers a frame, and drops what gives way."""
 
 
 class PlainEveryNth(PlainList):
