@@ -62,6 +62,8 @@ def get_config() -> TrainConfig:
         key_frames=64,
         trunk_factor=0.2,
         checkpoint_every=100,
+        validate_on=("dance-jump", "swing"),
+        validate_every=200,
     )
 
 

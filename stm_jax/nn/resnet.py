@@ -120,8 +120,28 @@ class Bottleneck(nn.Module):
         return nn.relu(residual + shortcut)
 
 
+def max_pool(features: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+    """Takes the maximum of each 3x3 window at stride 2, padded by one as PyTorch pads.
+
+    It is made of maxima of slices: `lax.reduce_window` is slower on CPU, its gradient much so.
+
+    Args:
+        features: Its sides are even.
+    """
+    for axis in (1, 2):
+        size = features.shape[axis]
+        even, odd = (
+            jax.lax.slice_in_dim(features, start, size, stride=2, axis=axis) for start in (0, 1)
+        )
+        widths = [(0, 0, 0)] * features.ndim
+        widths[axis] = (1, -1, 0)
+        before = jax.lax.pad(odd, jnp.array(-jnp.inf, odd.dtype), widths)
+        features = jnp.maximum(jnp.maximum(before, even), odd)
+    return features
+
+
 class Stages(nn.Module):
-    """What follows the stem's convolution: norm, ReLU, pooling and three stages."""
+    """What follows the stem's convolution and norm: pooling, ReLU and three stages."""
 
     config: ModelConfig
 
@@ -131,15 +151,7 @@ class Stages(nn.Module):
     ) -> tuple[
         Float[Array, "b h4 w4 r2"], Float[Array, "b h8 w8 r3"], Float[Array, "b h16 w16 r4"]
     ]:
-        features = nn.relu(stem)
-        features = jax.lax.reduce_window(  # 3x3, stride 2; explicit padding as PyTorch's
-            features,
-            -jnp.inf,
-            jax.lax.max,
-            window_dimensions=(1, 3, 3, 1),
-            window_strides=(1, 2, 2, 1),
-            padding=((0, 0), (1, 1), (1, 1), (0, 0)),
-        )
+        features = nn.relu(max_pool(stem))  # in this order ReLU touches a quarter of it
         outputs: list[Any] = []
         block = Bottleneck if self.config.bottleneck else BasicBlock
         for stage, channels in enumerate(self.config.stage_channels):
