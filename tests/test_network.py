@@ -8,8 +8,9 @@ import pytest
 from stm_jax.config import TINY
 from stm_jax.convert import to_pytorch
 from stm_jax.infer.segmenter import Segmenter
+from stm_jax.nn.convolution import convolve
 from stm_jax.nn.decoder import upsample
-from stm_jax.nn.resnet import FrozenBatchNorm, convolve
+from stm_jax.nn.resnet import FrozenBatchNorm
 from stm_jax.nn.stm import STM, decode, memorize, query
 from tests.lively import IDS, clip, first_mask, lively_model
 

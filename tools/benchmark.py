@@ -27,6 +27,10 @@ by XLA's own figures.
     python tools/benchmark.py --sections scoring --objects 3 5
 
 measures no network, but the scoring of masks: see tools/benchmark_scoring.py, which it runs.
+
+    python tools/benchmark.py --sections training --objects 1
+
+times a training step, from the bytes of a clip to new weights: see tools/benchmark_training.py.
 """
 
 import collections
@@ -64,6 +68,7 @@ from benchmark_calls import (
     torch_calls,
 )
 from benchmark_reads import largest_difference, read_calls
+from benchmark_training import compare_training
 from benchmark_turns import interleave, spread
 
 from stm_jax import Model
@@ -84,7 +89,12 @@ class Options:
     memory_frames: tuple[int, ...] = (5,)
     dtype: Literal["float32", "bfloat16"] = "float32"
     rounds: int = 7
-    sections: tuple[Literal["network", "objects", "reads", "scoring"], ...] = ("network", "objects")
+    sections: tuple[Literal["network", "objects", "reads", "scoring", "training"], ...] = (
+        "network",
+        "objects",
+    )
+    training_size: int = 256
+    """Side of the clips that training is measured on, in pixels."""
 
 
 def compare_network(options: Options, model: Model) -> None:
@@ -163,6 +173,12 @@ def compare_reads(options: Options, model: Model) -> None:
         print(f"  the others differ from dense by at most {difference:.1e}", flush=True)
 
 
+def compare_steps(options: Options, model: Model) -> None:
+    """Times a training step, ours and PyTorch's."""
+    for objects in options.objects:
+        compare_training(options.training_size, objects, options.rounds, model)
+
+
 def compare_scoring(options: Options) -> None:
     """Runs tools/benchmark_scoring.py, whose processes shall not import JAX and PyTorch."""
     script = pathlib.Path(__file__).with_name("benchmark_scoring.py")
@@ -173,7 +189,12 @@ def compare_scoring(options: Options) -> None:
 
 # A section is a function of the options and the model that prints what it measures. Scoring needs
 # no model.
-SECTIONS = {"network": compare_network, "objects": compare_objects, "reads": compare_reads}
+SECTIONS = {
+    "network": compare_network,
+    "objects": compare_objects,
+    "reads": compare_reads,
+    "training": compare_steps,
+}
 
 
 def compilations(calls: Calls) -> collections.Counter:

@@ -1,8 +1,4 @@
-"""ResNet trunks, stem to the third stage, with batch norm that uses its running statistics.
-
-The layout is NHWC, kernels are HWIO. Padding is explicit everywhere: 'SAME' differs from
-PyTorch at stride 2.
-"""
+"""ResNet trunks, stem to the third stage, with batch norm that uses its running statistics."""
 
 from typing import Any
 
@@ -12,15 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from stm_jax.config import ModelConfig
+from stm_jax.nn.convolution import convolve, max_pool
 
 EPSILON = 1e-5
 NORMED_INIT = nn.initializers.he_normal()
 PLAIN_INIT = nn.initializers.lecun_normal()  # no norm behind it, so it must not amplify
-
-
-def same_padding(size: int) -> list[tuple[int, int]]:
-    """Returns PyTorch's padding of size // 2 on each side, for both axes."""
-    return [(size // 2, size // 2)] * 2
 
 
 class FrozenBatchNorm(nn.Module):
@@ -55,19 +47,6 @@ class Kernel(nn.Module):
     @nn.compact
     def __call__(self) -> Float[Array, "kh kw i o"]:
         return self.param("kernel", self.initializer, self.shape)
-
-
-def convolve(
-    features: Float[Array, "b h w i"], kernel: Float[Array, "kh kw i o"], stride: int = 1
-) -> Float[Array, "b h2 w2 o"]:
-    """Convolves in the dtype of `features`, padded as PyTorch pads."""
-    return jax.lax.conv_general_dilated(
-        features,
-        kernel.astype(features.dtype),
-        window_strides=(stride, stride),
-        padding=same_padding(kernel.shape[0]),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
 
 
 class ConvNorm(nn.Module):
@@ -118,26 +97,6 @@ class Bottleneck(nn.Module):
         residual = nn.relu(ConvNorm(inner, 3, self.stride, name="conv2")(residual))
         residual = ConvNorm(self.channels, 1, name="conv3")(residual)
         return nn.relu(residual + shortcut)
-
-
-def max_pool(features: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-    """Takes the maximum of each 3x3 window at stride 2, padded by one as PyTorch pads.
-
-    It is made of maxima of slices: `lax.reduce_window` is slower on CPU, its gradient much so.
-
-    Args:
-        features: Its sides are even.
-    """
-    for axis in (1, 2):
-        size = features.shape[axis]
-        even, odd = (
-            jax.lax.slice_in_dim(features, start, size, stride=2, axis=axis) for start in (0, 1)
-        )
-        widths = [(0, 0, 0)] * features.ndim
-        widths[axis] = (1, -1, 0)
-        before = jax.lax.pad(odd, jnp.array(-jnp.inf, odd.dtype), widths)
-        features = jnp.maximum(jnp.maximum(before, even), odd)
-    return features
 
 
 class Stages(nn.Module):

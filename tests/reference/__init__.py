@@ -1,1 +1,0 @@
-"""Independent implementations that the tests and the benchmark compare with."""
