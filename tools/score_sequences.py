@@ -11,7 +11,6 @@ import time
 
 import numpy as np
 import tyro
-from PIL import Image
 
 import stm_jax
 from stm_jax.config import Videos
@@ -45,8 +44,8 @@ def main(options: Options) -> None:
             continue
         found, truths, begun = [], [], time.perf_counter()
         for sample in video.samples:
-            frame = np.asarray(Image.open(sample.image).convert("RGB"))
-            truths.append(sample.ids())
+            frame, truth = sample.read()
+            truths.append(truth)
             if found:
                 found.append(segmenter.step(frame))
             else:

@@ -4,9 +4,6 @@ import json
 import pathlib
 from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image
-
 from stm_jax.config import DataConfig, TrainConfig, VideoSource
 from stm_jax.data.samples import ids_of
 from stm_jax.data.sources import videos_of
@@ -59,10 +56,11 @@ class Validation:
         segmenter = Segmenter(model)
         scores = []
         for video in self._videos:
+            frame, first = video.samples[0].read()
+            found = [segmenter.start(frame, first, length=len(video.samples))]
+            found += [segmenter.step(sample.rgb(first.shape)) for sample in video.samples[1:]]
             truths = [sample.ids() for sample in video.samples]
-            found = [segmenter.start(_frame(video.samples[0].image), truths[0], length=len(truths))]
-            found += [segmenter.step(_frame(sample.image)) for sample in video.samples[1:]]
-            objects = [int(i) for i in ids_of(Image.fromarray(truths[0]))]
+            objects = [int(i) for i in ids_of(first)]
             scores += score_sequence(found, truths, objects)
         total = mean_over_objects(scores)
         result = {"J&F": total.j_and_f, "J_mean": total.j.mean, "F_mean": total.f.mean}
@@ -78,10 +76,6 @@ class Validation:
             about = f"step {step}, J&F {scores['J&F']:.4f} on {len(self._videos)} sequences"
             save(model, self._run / BEST, about=about)
             write_whole(record, json.dumps({"step": step, **scores}, indent=2).encode())
-
-
-def _frame(path: pathlib.Path) -> np.ndarray:
-    return np.asarray(Image.open(path).convert("RGB"))
 
 
 def _video_sources(data: DataConfig) -> list[VideoSource]:

@@ -1,11 +1,18 @@
-"""Affine views of an image and its mask, moved together."""
+"""Affine views of a picture and its mask, moved together; changes of colour, each one matrix."""
 
 import dataclasses
 
+import cv2
 import numpy as np
-from PIL import Image, ImageEnhance
+from jaxtyping import Bool, Float, UInt8
 
-FILL = (124, 116, 104)  # ImageNet's mean: what lies outside an image
+FILL = (124, 116, 104)  # ImageNet's mean: what lies outside a picture
+LUMA = np.array([0.299, 0.587, 0.114])
+
+cv2.setNumThreads(1)  # clips are made by as many processes as there are cores
+
+ColorMatrix = Float[np.ndarray, "3 4"]
+"""Red, green and blue from red, green, blue and 1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,50 +68,107 @@ class View:
             shear=self.shear + shear * ranges.shear,
         )
 
-    def of(self, image: Image.Image, size: int) -> np.ndarray:
-        """Renders the view at size x size pixels: bilinear for RGB, nearest for ids."""
+    def matrix(self, size: int, shrink: int = 1) -> Float[np.ndarray, "2 3"]:
+        """Returns where a pixel (x, y, 1) of the view, size x size pixels, lies in the picture.
+
+        Args:
+            size: Side of the view in pixels.
+            shrink: How many times smaller than it was the picture has been decoded.
+        """
         angle, shear = np.deg2rad(self.rotation), np.tan(np.deg2rad(self.shear))
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         matrix = turn @ np.array([[1.0, shear], [0.0, 1.0]]) * (self.extent / size)
         if self.flip:
             matrix = matrix @ np.diag([-1.0, 1.0])
-        offset = np.asarray(self.center) - matrix @ np.full(2, size / 2)
-        rows = np.concatenate([matrix, offset[:, None]], axis=1)
-        is_mask = image.mode == "L"
-        rendered = image.transform(
-            (size, size),
-            Image.Transform.AFFINE,
-            tuple(rows.reshape(-1)),
-            Image.Resampling.NEAREST if is_mask else Image.Resampling.BILINEAR,
-            fillcolor=0 if is_mask else FILL,
+        # The middle of the first pixel is at 0.5 here, and at 0 in OpenCV.
+        offset = (self.center + matrix @ np.full(2, 0.5 - size / 2)) / shrink - 0.5
+        return np.concatenate([matrix / shrink, offset[:, None]], axis=1)
+
+    def of(
+        self, picture: UInt8[np.ndarray, "height width *rgb"], size: int, shrink: int = 1
+    ) -> UInt8[np.ndarray, "size size *rgb"]:
+        """Renders the view at size x size pixels: bilinear for RGB, nearest for ids.
+
+        Args:
+            picture: RGB (h, w, 3) or ids (h, w).
+            size: Side of the view in pixels.
+            shrink: As of `matrix`.
+        """
+        return self.part_of(picture, size, (slice(0, size), slice(0, size)), shrink)
+
+    def part_of(
+        self,
+        picture: UInt8[np.ndarray, "height width *rgb"],
+        size: int,
+        box: tuple[slice, slice],
+        shrink: int = 1,
+    ) -> UInt8[np.ndarray, "rows columns *rgb"]:
+        """Renders only the rows and columns `box` of what `of` gives."""
+        rows, columns = box
+        matrix = self.matrix(size, shrink)
+        matrix[:, 2] += matrix[:, :2] @ (columns.start, rows.start)
+        is_mask = picture.ndim == 2
+        return cv2.warpAffine(
+            picture,
+            matrix,
+            (columns.stop - columns.start, rows.stop - rows.start),
+            flags=(cv2.INTER_NEAREST if is_mask else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP,
+            borderValue=0 if is_mask else FILL,
         )
-        return np.asarray(rendered)
 
 
-def recolored(image: Image.Image, rng: np.random.Generator, amount: float = 0.2) -> Image.Image:
-    """Changes brightness, contrast and colour by up to `amount` each."""
-    for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        image = enhance(image).enhance(1.0 + rng.uniform(-amount, amount))
-    return image
+def recolored(
+    pictures: UInt8[np.ndarray, "*frames height width 3"], matrix: ColorMatrix
+) -> UInt8[np.ndarray, "*frames height width 3"]:
+    """Changes the colours of one picture or several."""
+    flat = pictures.reshape(-1, pictures.shape[-2], 3)  # (frames * height, width, 3)
+    return cv2.transform(flat, matrix.astype(np.float32)).reshape(pictures.shape)
 
 
-def recolored_like(
-    image: Image.Image, shown: np.ndarray, model: np.ndarray, rng: np.random.Generator
-) -> Image.Image:
-    """Gives an image the mean and the spread of colour that other pixels have.
+def random_color(
+    picture: UInt8[np.ndarray, "height width 3"], rng: np.random.Generator, amount: float = 0.2
+) -> ColorMatrix:
+    """Draws a change of brightness, contrast about the mean, and colour, up to `amount` each."""
+    brightness, contrast, color = 1.0 + rng.uniform(-amount, amount, 3)
+    mean = brightness * LUMA @ cv2.mean(picture)[:3]
+    linear = brightness * contrast * (color * np.eye(3) + (1 - color) * np.tile(LUMA, (3, 1)))
+    return np.concatenate([linear, np.full((3, 1), (1 - contrast) * mean)], axis=1)
+
+
+def likeness(
+    picture: UInt8[np.ndarray, "height width 3"],
+    shown: Bool[np.ndarray, "height width"],
+    model: UInt8[np.ndarray, "model_height model_width 3"],
+    shown_in_model: Bool[np.ndarray, "model_height model_width"],
+    rng: np.random.Generator,
+) -> ColorMatrix:
+    """Returns what gives pixels the mean and the spread of colour that others have.
 
     Args:
-        image: RGB.
-        shown: (h, w) bool, the pixels whose colours are compared.
-        model: (n, 3) RGB, the pixels to look like; none for no change.
+        picture: RGB.
+        shown: The pixels of it to change.
+        model: RGB.
+        shown_in_model: The pixels of it to look like; no change without any of both.
         rng: Draws how far the change goes, from half to the whole way.
     """
-    pixels = np.asarray(image, np.float32)
-    own = pixels[shown]
-    if not len(own) or not len(model):
-        return image
-    spread = np.clip((model.std(axis=0) + 1) / (own.std(axis=0) + 1), 0.4, 2.5)
-    alike = (pixels - own.mean(axis=0)) * spread + model.mean(axis=0)
+    if not shown.any() or not shown_in_model.any():
+        return np.eye(3, 4)
+    mean, spread = (v[:, 0] for v in cv2.meanStdDev(picture, mask=shown.view(np.uint8)))
+    to_mean, to_spread = (
+        v[:, 0] for v in cv2.meanStdDev(model, mask=shown_in_model.view(np.uint8))
+    )
+    factor = np.clip((to_spread + 1) / (spread + 1), 0.4, 2.5)
     share = rng.uniform(0.5, 1.0)
-    mixed = share * alike + (1 - share) * pixels
-    return Image.fromarray(np.clip(mixed.round(), 0, 255).astype(np.uint8))
+    offset = share * (to_mean - mean * factor)
+    return np.concatenate([np.diag(share * factor + 1 - share), offset[:, None]], axis=1)
+
+
+def grey() -> ColorMatrix:
+    """Returns what takes the colour away."""
+    return np.concatenate([np.tile(LUMA, (3, 1)), np.zeros((3, 1))], axis=1)
+
+
+def box_of(shown: Bool[np.ndarray, "height width"]) -> tuple[slice, slice] | None:
+    """Returns the smallest rows and columns that hold all that is shown; None if nothing is."""
+    x, y, width, height = cv2.boundingRect(shown.view(np.uint8))
+    return (slice(y, y + height), slice(x, x + width)) if width else None

@@ -3,11 +3,22 @@
 from collections.abc import Sequence
 from typing import TypedDict
 
+import cv2
 import numpy as np
-from PIL import Image
+from jaxtyping import UInt8
 
-from stm_jax.data.augment import PHOTOGRAPH, VIDEO, Ranges, View, recolored, recolored_like
-from stm_jax.data.samples import Sample, Video, ids_of
+from stm_jax.data.augment import (
+    PHOTOGRAPH,
+    VIDEO,
+    Ranges,
+    View,
+    box_of,
+    grey,
+    likeness,
+    random_color,
+    recolored,
+)
+from stm_jax.data.samples import Sample, Video, counts_of, ids_of
 from stm_jax.errors import InputError
 
 ATTEMPTS = 8
@@ -17,8 +28,8 @@ OFF_MIDDLE_PASTED = 0.45
 GREY_SHARE = 0.1  # of the clips: without colour, so that texture and shape are learnt as well
 LOOK_ALIKE_SHARE = 0.5  # of what is pasted: coloured like the objects that are there
 
-Layer = tuple[Image.Image, Image.Image]
-"""Something to paste: an RGB image, and a mask of it that is 0 where nothing is pasted."""
+Layer = tuple[UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width"]]
+"""Something to paste: an RGB picture, and a mask of it that is 0 where nothing is pasted."""
 
 
 class Clip(TypedDict):
@@ -54,10 +65,8 @@ def clip_from_photograph(
     Raises:
         InputError: A file cannot be used, or shows no object.
     """
-    image, mask = sample.read_with_object()
-    return _clip(
-        [recolored(image, rng)] * length, [mask] * length, PHOTOGRAPH, pasted, rng, size, objects
-    )
+    masks = [sample.ids_with_object()] * length
+    return _clip([sample] * length, masks, PHOTOGRAPH, pasted, rng, size, objects)
 
 
 def clip_from_video(
@@ -81,44 +90,45 @@ def clip_from_video(
     """
     skip = largest_skip // video.every
     indices = _frames_in_order(len(video.samples), skip, rng, length)
-    read = [video.samples[i].read() for i in indices]
-    _check_video(video, [image.size for image, _ in read], [mask for _, mask in read])
-    seed = rng.integers(2**32)  # one change of colour for the whole clip
-    images = [recolored(image, np.random.default_rng(seed)) for image, _ in read]
-    return _clip(images, [mask for _, mask in read], VIDEO, pasted, rng, size, objects)
+    samples = [video.samples[i] for i in indices]
+    masks = [sample.ids() for sample in samples]
+    _check_video(video, masks)
+    return _clip(samples, masks, VIDEO, pasted, rng, size, objects)
 
 
-def _check_video(
-    video: Video, sizes: Sequence[tuple[int, int]], masks: Sequence[Image.Image]
-) -> None:
+def _check_video(video: Video, masks: Sequence[np.ndarray]) -> None:
     folder = video.samples[0].image.parent
-    if len(set(sizes)) > 1:
-        found = " and of ".join(sorted(f"{width}x{height}" for width, height in set(sizes)))
+    sizes = {mask.shape for mask in masks}
+    if len(sizes) > 1:
+        found = " and of ".join(sorted(f"{width}x{height}" for height, width in sizes))
         raise InputError(f"{folder} has frames of {found} pixels; make their sizes equal")
     # The objects may be out of sight for a while, but not all the time.
-    empty = all(mask.getextrema() == (0, 0) for mask in masks)
-    if empty and not any(sample.ids().any() for sample in video.samples):
+    if not any(mask.any() for mask in masks) and not any(
+        sample.ids().any() for sample in video.samples
+    ):
         raise InputError(f"no mask of {folder} shows an object; remove the video or its masks")
 
 
-def layer_from(sample: Sample, shape: Sample | None, rng: np.random.Generator) -> Layer:
+def layer_from(sample: Sample, shape: Sample | None) -> Layer:
     """Cuts something to paste out of a photograph.
 
     Args:
         sample: The photograph.
         shape: If given, what is cut out has the outline of this photograph's object, and shows
             whatever `sample` has there: a thing that strikes no eye, to be followed all the same.
-        rng: Draws the change of colour.
     """
-    image, mask = sample.read_with_object() if shape is None else sample.read()
-    if shape is not None:
-        mask = shape.read_with_object()[1].resize(image.size, Image.Resampling.NEAREST)
-    return recolored(image, rng), mask
+    if shape is None:
+        return sample.read_with_object()
+    picture, mask = sample.read()
+    outline = cv2.resize(
+        shape.ids_with_object(), mask.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT
+    )
+    return picture, outline
 
 
 def _clip(
-    images: list[Image.Image],
-    masks: list[Image.Image],
+    samples: Sequence[Sample],
+    masks: Sequence[np.ndarray],
     ranges: Ranges,
     pasted: Sequence[Layer],
     rng: np.random.Generator,
@@ -127,33 +137,62 @@ def _clip(
 ) -> Clip:
     """Renders views of the frames, pastes over them, and draws what is followed."""
     views, ids = _views_of_object(masks, rng, ranges, size, OFF_MIDDLE)
-    frames = np.stack([v.of(image, size) for v, image in zip(views, images, strict=True)])
-    for layer, mask in pasted:
-        image = layer
-        if rng.random() < LOOK_ALIKE_SHARE:
-            image = recolored_like(layer, np.asarray(mask) > 0, frames[0][ids[0] > 0], rng)
-        views, shape = _views_of_object(
-            [mask] * len(images), rng, PHOTOGRAPH, size, OFF_MIDDLE_PASTED
-        )
-        over = shape > 0
-        frames = np.where(over[..., None], np.stack([v.of(image, size) for v in views]), frames)
-        ids = np.where(over, ids.max() + 1, ids)
+    shrink = _shrink(min(view.extent for view in views) / size)
+    # A photograph's frames are all of one picture.
+    pictures = {sample: sample.rgb(masks[0].shape, shrink) for sample in dict.fromkeys(samples)}
+    frames = np.empty((len(samples), size, size, 3), np.uint8)
+    for frame, view, sample in zip(frames, views, samples, strict=True):
+        picture = pictures[sample]
+        frame[:] = view.of(picture, size, round(masks[0].shape[0] / picture.shape[0]))
+    frames = recolored(frames, random_color(frames[0], rng))
+    for layer in pasted:
+        _paste(frames, ids, layer, rng)
     if rng.random() < GREY_SHARE:
-        grey = frames @ np.array([0.299, 0.587, 0.114])
-        frames = np.broadcast_to(grey[..., None].round(), frames.shape).astype(np.uint8)
+        frames = recolored(frames, grey())
     return {"frames": frames, "masks": _followed(ids, rng, objects)}
+
+
+def _shrink(reduction: float) -> int:
+    """Returns how many times smaller a JPEG is decoded that a view reduces: 1, 2, 4 or 8."""
+    return next((shrink for shrink in (8, 4, 2) if shrink <= reduction), 1)
+
+
+def _paste(frames: np.ndarray, ids: np.ndarray, layer: Layer, rng: np.random.Generator) -> None:
+    """Pastes a layer over the frames, in views of its own, and gives it the next id.
+
+    Only where it lies is it rendered, and its colours are changed.
+    """
+    picture, mask = layer
+    size = frames.shape[1]
+    look_alike = rng.random() < LOOK_ALIKE_SHARE
+    model, shown_in_model = frames[0].copy(), ids[0] > 0
+    views, shape = _views_of_object([mask] * len(frames), rng, PHOTOGRAPH, size, OFF_MIDDLE_PASTED)
+    number = min(int(ids.max()) + 1, 255)
+    change = None
+    for frame, frame_ids, view, over in zip(frames, ids, views, shape > 0, strict=True):
+        box = box_of(over)
+        if box is None:
+            continue
+        patch, over = view.part_of(picture, size, box), over[box]
+        if change is None:  # one for the whole clip
+            change = random_color(patch, rng)
+            if look_alike:
+                alike = likeness(recolored(patch, change), over, model, shown_in_model, rng)
+                change = alike @ np.vstack([change, [0, 0, 0, 1]])
+        frame[box] = cv2.copyTo(recolored(patch, change), over.view(np.uint8), frame[box])
+        frame_ids[box][over] = number
 
 
 def _followed(ids: np.ndarray, rng: np.random.Generator, objects: int) -> np.ndarray:
     """Numbers the drawn objects from 1; all else becomes background."""
-    areas = np.bincount(ids[0].reshape(-1), minlength=256)[1:] / ids[0].size
+    areas = counts_of(ids[0])[1:] / ids[0].size
     in_sight = 1 + np.flatnonzero(areas > SMALLEST_SHARE)
     if not len(in_sight):  # a tiny object is better than none
         in_sight = 1 + np.flatnonzero(areas)
     chosen = rng.permutation(in_sight)[:objects]
     numbers = np.zeros(256, np.uint8)
     numbers[chosen] = np.arange(1, len(chosen) + 1)
-    return numbers[ids]
+    return cv2.LUT(ids.reshape(-1, ids.shape[-1]), numbers).reshape(ids.shape)
 
 
 def _frames_in_order(
@@ -169,7 +208,7 @@ def _frames_in_order(
 
 
 def _views_of_object(
-    masks: list[Image.Image],
+    masks: Sequence[np.ndarray],
     rng: np.random.Generator,
     ranges: Ranges,
     size: int,
@@ -180,7 +219,7 @@ def _views_of_object(
     target = rng.choice(ids) if len(ids) else 0
     attempt = 0
     while True:
-        view = _view_of_object(np.asarray(masks[0]) == target, rng, size, off_middle)
+        view = _view_of_object(masks[0] == target, rng, size, off_middle)
         views = [view.strayed(rng, ranges) for _ in masks]
         rendered = np.stack([v.of(mask, size) for v, mask in zip(views, masks, strict=True)])
         attempt += 1
@@ -196,13 +235,13 @@ def _view_of_object(
     Its extent is drawn between what shows the object at 1.25 times its own size and the whole
     short side, evenly on a logarithmic scale.
     """
-    rows, columns = np.nonzero(mask)
+    shown = np.flatnonzero(mask)
     sides = np.array(mask.shape[::-1], float)
     short_side = sides.min()
     extent = float(np.exp(rng.uniform(np.log(min(size / 1.25, short_side)), np.log(short_side))))
-    if len(rows):
-        index = rng.integers(len(rows))
-        center = np.array([columns[index], rows[index]], float)
+    if len(shown):
+        row, column = divmod(int(rng.choice(shown)), mask.shape[1])
+        center = np.array([column, row], float)
     else:
         center = sides / 2
     center += rng.uniform(-off_middle, off_middle, 2) * extent

@@ -1,7 +1,9 @@
 """Reads picture files that a user gives: whole, upright, and never at any cost."""
 
+import io
 import pathlib
 import warnings
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import UInt8
@@ -13,22 +15,48 @@ from stm_jax.errors import InputError
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 
 
-def open_image(path: pathlib.Path) -> Image.Image:
+class Encoded(Protocol):
+    """An encoded picture: a file (`pathlib.Path` is one of these), or a part of a record.
+
+    Its text (`str`) says where it is.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it is called in its folder."""
+        ...
+
+    @property
+    def parent(self) -> object:
+        """What it is in; its text says where that is."""
+        ...
+
+    def read_bytes(self) -> bytes:
+        """Returns the bytes as they were encoded."""
+        ...
+
+
+def readable(picture: Encoded) -> pathlib.Path | io.BytesIO:
+    """Returns what Pillow opens: of a file it reads no more than it wants."""
+    return picture if isinstance(picture, pathlib.Path) else io.BytesIO(picture.read_bytes())
+
+
+def open_image(path: Encoded) -> Image.Image:
     """Returns the picture, decoded to its end and turned upright by its EXIF orientation.
 
     Raises:
       InputError: there is no such file, it is no picture, it is cut off or damaged, or it has
         more pixels than Pillow takes for safe (`PIL.Image.MAX_IMAGE_PIXELS`).
     """
-    if path.is_dir():
+    if isinstance(path, pathlib.Path) and path.is_dir():
         raise InputError(f"{path} is a folder, not a picture: give a file")
-    if not path.exists():
+    if isinstance(path, pathlib.Path) and not path.exists():
         raise InputError(f"{path}: no such file: check the name")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(readable(path), formats=FORMATS) as image:
                 image.load()
                 return ImageOps.exif_transpose(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

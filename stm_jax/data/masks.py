@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from stm_jax.data.image_files import open_image
+from stm_jax.data.image_files import Encoded, open_image
 from stm_jax.data.palette import davis_palette
 from stm_jax.errors import InputError
 from stm_jax.files import write_whole
@@ -40,7 +40,11 @@ def read_mask(path: pathlib.Path) -> UInt8[np.ndarray, "height width"]:
         edges or JPEG noise, whose in-between values would be taken for objects.
     """
     path = pathlib.Path(path)
-    image = open_image(path)
+    return mask_of(open_image(path), path)
+
+
+def mask_of(image: Image.Image, path: Encoded) -> UInt8[np.ndarray, "height width"]:
+    """Returns what `read_mask` does, of a picture that has been opened; `path` is for errors."""
     if image.mode == "P":
         return _ids_of_palette(image, path)
     if image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I"):
@@ -72,15 +76,20 @@ def write_mask(path: pathlib.Path, ids: UInt8[np.ndarray, "height width"]) -> No
     Raises:
       OSError: the file cannot be written; what was at `path` before is untouched.
     """
+    write_whole(path, encoded_mask(ids))
+
+
+def encoded_mask(ids: UInt8[np.ndarray, "height width"]) -> bytes:
+    """Returns a palette PNG in DAVIS colours."""
     image = Image.fromarray(ids)
     image.putpalette(davis_palette().tobytes())
     # Through memory, for Pillow's own writing loses the reason why a write failed.
     encoded = io.BytesIO()
     image.save(encoded, format="PNG")
-    write_whole(path, encoded.getvalue())
+    return encoded.getvalue()
 
 
-def _ids_of_palette(image: Image.Image, path: pathlib.Path) -> UInt8[np.ndarray, "height width"]:
+def _ids_of_palette(image: Image.Image, path: Encoded) -> UInt8[np.ndarray, "height width"]:
     indices = np.array(image)
     used = np.unique(indices)
     colours = np.zeros((256, 3), np.uint8)
@@ -97,7 +106,7 @@ def _ids_of_palette(image: Image.Image, path: pathlib.Path) -> UInt8[np.ndarray,
     return _checked_ids(indices, path)
 
 
-def _ids_of_grey(grey: np.ndarray, path: pathlib.Path) -> UInt8[np.ndarray, "height width"]:
+def _ids_of_grey(grey: np.ndarray, path: Encoded) -> UInt8[np.ndarray, "height width"]:
     _check_flat(grey, path)
     values = np.unique(grey)
     values = values[values > 0]
@@ -113,7 +122,7 @@ def _ids_of_grey(grey: np.ndarray, path: pathlib.Path) -> UInt8[np.ndarray, "hei
 
 
 def _ids_of_colour(
-    rgb: UInt8[np.ndarray, "height width 3"], path: pathlib.Path
+    rgb: UInt8[np.ndarray, "height width 3"], path: Encoded
 ) -> UInt8[np.ndarray, "height width"]:
     packed = _pack(rgb)
     codes, where = np.unique(packed, return_inverse=True)
@@ -133,7 +142,7 @@ def _ids_of_colour(
 
 
 def _checked_ids(
-    ids: UInt8[np.ndarray, "height width"], path: pathlib.Path
+    ids: UInt8[np.ndarray, "height width"], path: Encoded
 ) -> UInt8[np.ndarray, "height width"]:
     """Returns the ids with void as background, or raises InputError if they show no mask."""
     _check_flat(ids, path)
@@ -143,7 +152,7 @@ def _checked_ids(
     return (ids > 0).astype(np.uint8)
 
 
-def _check_flat(values: np.ndarray, path: pathlib.Path) -> None:
+def _check_flat(values: np.ndarray, path: Encoded) -> None:
     """Raises InputError if the values are too many, or change too often, for a mask."""
     distinct = len(np.unique(values))
     flat = (values[:, 1:] == values[:, :-1]).mean() if values.shape[1] > 1 else 1.0

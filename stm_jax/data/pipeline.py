@@ -148,6 +148,6 @@ def _layer(samples: list[Sample], rng: np.random.Generator, first_good: FirstGoo
 
     def layer(k: int) -> Layer:
         sample, outline = (samples[(i + k) % len(samples)] for i in (index, other))
-        return layer_from(sample, outline if strange else None, rng)
+        return layer_from(sample, outline if strange else None)
 
     return first_good(layer)

@@ -128,12 +128,13 @@ def _sparse_videos(source: YoutubeVos, rule: BadFiles) -> list[Video]:
 
 
 def _video(name: str, folder: pathlib.Path, pairs: Pairs, merged: bool) -> Video:
-    samples = tuple(Sample(file, truth, merged) for file, truth in pairs if truth is not None)
+    annotated = [(file, truth) for file, truth in pairs if truth is not None]
+    samples = tuple(Sample(file, truth, merged) for file, truth in annotated)
     if len(samples) < 2:
         raise InputError(
             f"{folder} has {len(samples)} frame with a mask: a clip needs two at least; remove it"
         )
-    return Video(name, samples, _every([sample.image.stem for sample in samples]))
+    return Video(name, samples, _every([file.stem for file, _ in annotated]))
 
 
 def _every(stems: list[str]) -> int:
@@ -152,6 +153,6 @@ def _files(folder: pathlib.Path, suffixes: tuple[str, ...]) -> list[pathlib.Path
 def _checked(sample: Sample) -> Sample:
     if isinstance(sample.mask, pathlib.Path) and not sample.mask.is_file():
         raise InputError(f"{sample.image} has no mask: there is no {sample.mask}")
-    if not sample.image.is_file():
+    if isinstance(sample.image, pathlib.Path) and not sample.image.is_file():
         raise InputError(f"{sample.image}: no such image, but there is a mask of it")
     return sample

@@ -1,17 +1,15 @@
 """Reads the true masks of a benchmark, in which void (255: nobody knows) stays void."""
 
-import pathlib
-
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from stm_jax.data.image_files import open_image
-from stm_jax.data.masks import VOID, read_mask
+from stm_jax.data.image_files import Encoded, open_image
+from stm_jax.data.masks import VOID, mask_of
 from stm_jax.data.palette import davis_palette
 
 
-def read_truth(path: pathlib.Path) -> UInt8[np.ndarray, "height width"]:
+def read_truth(path: Encoded) -> UInt8[np.ndarray, "height width"]:
     """Returns the object id of every pixel, 0 for background and 255 for void.
 
     Unlike `read_mask`, which guesses what a user may have drawn, a palette picture gives its
@@ -22,21 +20,22 @@ def read_truth(path: pathlib.Path) -> UInt8[np.ndarray, "height width"]:
         InputError: The file cannot be read, or is no mask (see `read_mask`).
     """
     image = open_image(path)
-    if image.mode == "P" and not _is_grey(image):
-        indices = np.array(image)
-        if not _is_davis_in_another_order(image, indices):
-            return indices
+    if image.mode == "1":
+        return np.array(image, np.uint8)
+    if image.mode == "P" and not _is_grey(image) and not _is_davis_in_another_order(image):
+        return np.array(image)
     if image.mode in ("P", "L"):
         values = np.array(image)
-        if _used(values) <= {0, VOID}:
+        if _used(image) <= {0, VOID}:
             return (values > 0).astype(np.uint8)
-        ids = read_mask(path)
+        ids = mask_of(image, path)
         return np.where((values == VOID) & (ids == 0), VOID, ids).astype(np.uint8)
-    return read_mask(path)
+    return mask_of(image, path)
 
 
-def _used(values: np.ndarray) -> set[int]:
-    return set(np.flatnonzero(np.bincount(values.ravel(), minlength=256)).tolist())
+def _used(image: Image.Image) -> set[int]:
+    """Returns the grey levels, or the indices, that a picture of one byte a pixel shows."""
+    return set(np.flatnonzero(image.histogram()).tolist())
 
 
 def _colours(image: Image.Image) -> np.ndarray:
@@ -50,10 +49,10 @@ def _is_grey(image: Image.Image) -> bool:
     return bool((colours == np.arange(len(colours))[:, None]).all())
 
 
-def _is_davis_in_another_order(image: Image.Image, indices: np.ndarray) -> bool:
+def _is_davis_in_another_order(image: Image.Image) -> bool:
     """Whether the colours are those of DAVIS, sorted by some editor."""
     colours, davis = _colours(image), davis_palette()
-    used = [index for index in _used(indices) if index < len(colours)]
+    used = [index for index in _used(image) if index < len(colours)]
     if (colours[used] == davis[used]).all():
         return False
     known = {tuple(colour) for colour in davis.tolist()}
