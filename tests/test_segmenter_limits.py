@@ -1,11 +1,17 @@
 """What a Segmenter refuses, and that it compiles once."""
 
+import gc
+
+import jax
 import numpy as np
 import pytest
 
 from stm_jax.errors import InputError
 from stm_jax.infer import segmenter as module
+from stm_jax.infer.compile_watch import watch_compilation
 from stm_jax.infer.segmenter import Segmenter
+from stm_jax.memory.rules import Fifo
+from stm_jax.memory.xmem import XMem
 from tests.lively import clip, first_mask, lively_model
 
 FRAMES = clip(2)
@@ -94,6 +100,23 @@ def test_a_stream_compiles_once_while_its_memory_grows():
     numbers = segmenter.state_arrays()["bank_frame_numbers"]
     assert sorted(numbers[numbers >= 0].tolist()) == [*range(0, 299, 5), 298]
     np.testing.assert_array_equal(compiled() - before, [1, 0])
+
+
+@pytest.mark.parametrize(
+    "memory", [Fifo(3, every=2), XMem(2, 2, 4, prototypes=3, elements=9)], ids=["fifo", "xmem"]
+)
+def test_a_long_stream_holds_as_many_arrays_as_a_short_one(memory):
+    segmenter = Segmenter(lively_model(), memory=memory)
+    frames, held = clip(20, 24, 20), []
+    with watch_compilation() as compilation:
+        segmenter.start(frames[0], first_mask(24, 20))
+        for t in range(1, 61):
+            segmenter.step(frames[t % 20])
+            if t in (20, 60):  # the memory is full
+                gc.collect()
+                held.append(sorted(array.nbytes for array in jax.live_arrays()))
+    assert held[0] == held[1]
+    assert compilation.programs == 1  # of whatever size, the smallest included
 
 
 def test_clips_of_about_the_same_length_share_a_program():

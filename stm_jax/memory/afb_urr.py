@@ -36,7 +36,8 @@ class AfbUrr:
     Unlike in the authors' code: m is the attention mass that the element received, not the
     number of query positions that gave it more than 0.001, for a read reports masses; just as
     many are removed as must be, where theirs removes all below a rising threshold; and the budget
-    is each object's, where theirs is 300000 over the number of objects. Nothing is permanent.
+    is each object's, where theirs is 300000 over the number of objects and the background, of
+    which it takes 0.8 for one object: 120000. Nothing is permanent.
     With a threshold of 1 and room for all, every position of every frame is in memory, as with
     `EveryNth(1)`.
 

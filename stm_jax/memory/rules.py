@@ -145,11 +145,12 @@ class Fifo(BudgetRule):
     """Every n-th frame stays until it is the oldest of too many; the first stays for ever.
 
     The working memory of Cutie (Cheng et al., "Putting the Object Back into Video Object
-    Segmentation", CVPR 2024): T_max = 5 frames with every 5th, and 10 with every 3rd in its
-    slower setting, the permanent first one counted. As there, the first frame of an object that
-    appears later is permanent too. Unlike there, the previous frame is always in memory, as
-    STM's weights expect; Cutie has a recurrent sensory memory instead. With room for all, this
-    is `EveryNth`.
+    Segmentation", CVPR 2024): T_max = 5 frames with every 5th, and 10 with every 3rd
+    in its slower setting ("Cutie+"), the permanent first one counted (`max_mem_frames` and
+    `mem_every` of the authors' evaluation configurations). As there, the first frame of an
+    object that appears later is permanent too. Unlike there, the previous frame is always in
+    memory, as STM's weights expect; Cutie has a recurrent sensory memory instead. With room for
+    all, this is `EveryNth`.
 
     Attributes:
         frames: How many stay at a time, permanent ones included.
@@ -200,11 +201,12 @@ class Recent(FrameRule):
     """The frames whose masks were given, and the last n frames.
 
     SAM 2's memory bank (Ravi et al., "SAM 2: Segment Anything in Images and Videos", ICLR 2025,
-    section 4): up to N = 6 recent frames first in first out, and the prompted frames. As in the
-    authors' code, a given frame is not among the recent ones, so those are the last n frame
-    numbers less the given. Theirs keeps any number of prompted frames; here they have a fixed
-    number of places, and those beyond are treated as any other. SAM 2's object pointers and its
-    temporal position code are part of its weights and are not here.
+    section 4): up to N = 6 recent frames first in first out, and the prompted frames
+    (`num_maskmem` = 7 in the authors' code: one prompted and 6). As in that code, a given frame is
+    not among the recent ones, so those are the last n frame numbers less the given. Theirs keeps
+    any number of prompted frames; here they have a fixed number of places, and those beyond are
+    treated as any other. SAM 2's object pointers and its temporal position code are part of its
+    weights and are not here.
 
     Attributes:
         n: How many recent frames (6).

@@ -30,10 +30,16 @@ class Confident(BudgetRule):
     do not count, for they may be out of sight; with none that has, the certainty is 0. With a
     threshold of 0 this is `Fifo`, and `EveryNth` with room for all.
 
+    Unlike in the authors' code: there a frame stays if 5 frames have passed since the last that
+    did and its quality is above 0.9 of the first frame's (DAVIS; for YouTube-VOS above 0.75 of the
+    first segmented frame's), and the one gives way whose quality plus exp(-age) is lowest, its
+    age counted in frames that stayed. A certainty is another measure: the threshold is not theirs.
+
     Attributes:
-        frames: How many stay at a time, permanent ones included.
+        frames: How many stay at a time, permanent ones included (theirs: 20 on DAVIS, 10 on
+            YouTube-VOS, not counting the first).
         every: Every how many frames a frame may stay.
-        threshold: The least certainty (QDMN's least quality: 0.8).
+        threshold: The least certainty.
     """
 
     frames: int = 20
@@ -103,13 +109,16 @@ class Ucb(BudgetRule):
         score_i = r_i + weight sqrt(log(sum_j n_j) / (n_i + offset))
 
     and the lowest score goes when all places are taken, never the first frame's, whose n counts
-    as the number of frames. Unlike in the authors' code: R_i comes from STM's one read, with
-    the share of the previous frame left out, where theirs has attention of its own for it;
-    and every query position counts the same, where theirs weighs them by the probability of
-    foreground. With room for all, this is `EveryNth`.
+    as the number of frames. The paper's equation 4 has the bound sqrt(2 log(T) / n_i), which is
+    a weight of sqrt(2) and an offset of 0. Unlike in the authors' code: R_i comes from STM's one
+    read, with the share of the previous frame left out, where theirs has attention of its own for
+    it; every query position counts the same, where theirs weighs them by the probability of
+    foreground; and r_i and n_i are noted from the beginning, where theirs begins when all places
+    are taken. With room for all, this is `EveryNth`.
 
     Attributes:
-        frames: How many stay at a time, permanent ones included (8 in the paper's tables).
+        frames: How many stay at a time, permanent ones included (8 in the paper's tables; the
+            authors' script for VOST keeps the first and 8 more).
         every: Every how many frames a frame stays.
         weight: Of freshness against relevance (1.5).
         offset: Damps freshness (8).

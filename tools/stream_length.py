@@ -1,0 +1,140 @@
+"""A stream of many frames: programs compiled, memory of the process, and time of a frame.
+
+    python tools/stream_length.py --frames 10000 --memory fifo
+    python tools/stream_length.py --frames 10000 --memory xmem
+
+follows the rabbit of the bundled clip, which is played forwards and backwards, over and over,
+through `Segmenter.step`. Printed are
+
+- the XLA programs that were compiled, all of them counted, and at which frames: one is wanted;
+- the resident memory of the process, sampled every 100 frames, and its slope after the first 100
+  frames by least squares;
+- the median time of a frame in every block of 1,000 frames, and the slope of these.
+
+--memory and --read take the words of `stm-jax segment`, such as `--memory fifo frames=8`.
+"""
+
+import collections
+import dataclasses
+import itertools
+import pathlib
+import time
+
+import numpy as np
+import tyro
+from jaxtyping import UInt8
+from PIL import Image
+
+import stm_jax
+from stm_jax.commands.demo import CLIP, TRUTH
+from stm_jax.commands.memory_choice import STM_EVERY, chosen
+from stm_jax.data.masks import read_mask
+from stm_jax.data.video_files import open_frames
+from stm_jax.infer.compile_watch import watch_compilation
+from stm_jax.infer.segmenter import Segmenter
+
+SETTLED = 100  # frames; buffers and caches are there by then
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What is streamed."""
+
+    frames: int = 10_000
+    size: int = 240
+    """Rows of the frames."""
+    memory: tuple[str, ...] = ("fifo",)
+    """A rule or a store and its knobs."""
+    read: tuple[str, ...] = ()
+    """How it is read, and its knobs."""
+    weights: str = "stm-r18"
+    """Bundled name, .safetensors file or run folder."""
+    sample: int = 100
+    """Frames between two samples of the resident memory."""
+    block: int = 1000
+    """Frames whose times one median is taken of."""
+
+
+def main(options: Options) -> None:
+    """Streams, and prints what it took."""
+    memory, read = chosen(options.memory, options.read, STM_EVERY)
+    clip, mask = rabbit(options.size)
+    there_and_back = itertools.cycle([*range(len(clip)), *range(len(clip) - 2, 0, -1)])
+    segmenter = Segmenter(stm_jax.load(options.weights), memory=memory, read=read)
+    seconds = np.zeros(options.frames - 1)
+    compiled: collections.Counter[int] = collections.Counter()
+    resident = {}
+    with watch_compilation() as compilation:
+        ids = segmenter.start(clip[next(there_and_back)], mask)
+        compiled[0] = compilation.programs
+        for number in range(1, options.frames):
+            before, begun = compilation.programs, time.perf_counter()
+            ids = segmenter.step(clip[next(there_and_back)])
+            seconds[number - 1] = time.perf_counter() - begun
+            compiled[number] += compilation.programs - before
+            if number % options.sample == 0:
+                resident[number] = resident_kib()
+            if number % options.block == 0:
+                last = np.median(seconds[number - options.block : number])
+                now = f"{resident_kib() / 2**10:.1f} MiB, {1e3 * last:.1f} ms a frame"
+                print(f"frame {number}: {now}", flush=True)
+
+    height, width = mask.shape
+    print(f"{memory}, {options.frames} frames of {width}x{height}")
+    first, last = (mask > 0).mean(), (ids > 0).mean()
+    print(f"  the object covers {first:.1%} of the first frame, {last:.1%} of the last")
+    where = ", ".join(f"{count} at frame {n}" for n, count in compiled.items() if count)
+    print(f"  compiled: {compilation.programs} programs ({where})")
+    report_memory(resident)
+    report_time(seconds, options.block)
+
+
+def report_memory(resident: dict[int, int]) -> None:
+    """Prints how the resident memory, KiB by frame, goes on after it has settled."""
+    frames = np.array([number for number in resident if number >= SETTLED])
+    if len(frames) < 2:
+        print("  resident memory: too few samples")
+        return
+    kib = np.array([resident[number] for number in frames.tolist()])
+    print(
+        f"  resident memory: {kib[0] / 2**10:.1f} MiB at frame {frames[0]}, {kib[-1] / 2**10:.1f} "
+        f"MiB at frame {frames[-1]}, from {kib.min() / 2**10:.1f} to {kib.max() / 2**10:.1f} MiB, "
+        f"slope {1e3 * slope(frames, kib):+.1f} KiB per 1,000 frames"
+    )
+
+
+def report_time(seconds: np.ndarray, block: int) -> None:
+    """Prints the median time of a frame, block by block, without the first, which compiles."""
+    blocks = [seconds[max(i, 1) : i + block] for i in range(0, len(seconds), block)]
+    medians = np.array([1e3 * np.median(each) for each in blocks if len(each)])
+    listed = " ".join(f"{median:.1f}" for median in medians)
+    line = f"  time of a frame, medians of {block} frames: {listed} ms"
+    if len(medians) > 1:
+        a_block = slope(np.arange(len(medians)), medians)
+        change = 1e3 * a_block / block
+        line += f"; slope {change:+.3f} ms ({change / np.median(medians):+.2%}) per 1,000 frames"
+    print(line)
+
+
+def slope(at: np.ndarray, values: np.ndarray) -> float:
+    """Returns the slope of the line of least squares."""
+    return float(np.polyfit(at - at.mean(), values, 1)[0])
+
+
+def resident_kib() -> int:
+    """Returns the resident memory of this process (Linux only)."""
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+
+def rabbit(rows: int) -> tuple[UInt8[np.ndarray, "frames h w 3"], UInt8[np.ndarray, "h w"]]:
+    """Returns the bundled clip with so many rows, and the mask of its first frame."""
+    source = open_frames(CLIP)
+    size = round(source.width * rows / source.height), rows
+    frames = [np.array(Image.fromarray(frame).resize(size)) for frame in source.read()]
+    mask = Image.fromarray(read_mask(TRUTH / "00000.png"))
+    return np.stack(frames), np.array(mask.resize(size, Image.Resampling.NEAREST))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
