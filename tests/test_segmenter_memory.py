@@ -3,13 +3,15 @@
 import dataclasses
 import io
 
+import jax
 import numpy as np
 import pytest
 
 from stm_jax.errors import InputError
 from stm_jax.infer import segmenter as module
+from stm_jax.infer import step as steps
 from stm_jax.infer.segmenter import Segmenter
-from stm_jax.memory.rules import EvenlySpread, Fifo, Recent
+from stm_jax.memory.rules import EvenlySpread, Fifo, First, Recent
 from stm_jax.memory.rules_scored import LeastUsed
 from stm_jax.memory.swiftnet import SwiftNet
 from stm_jax.memory.xmem import XMem
@@ -55,6 +57,40 @@ def test_a_rule_with_room_for_all_is_the_plain_rule():
     padded = np.pad(IDS[0] == MASK, [(4, 4), (6, 6)])
     cells = padded.reshape(3, 16, 4, 16).any(axis=(1, 3))
     np.testing.assert_array_equal(state["bank_region"][0, 1], cells)
+
+
+@dataclasses.dataclass(frozen=True)
+class EagerFirst(First):
+    """Encodes every frame, whether it is written or not."""
+
+    def may_write(self, state, given):
+        return True
+
+
+def test_what_is_not_written_is_not_encoded(monkeypatch):
+    encoded, encode = [], steps.memorize
+
+    def counted(*arguments):
+        jax.debug.callback(lambda: encoded.append(1))
+        return encode(*arguments)
+
+    monkeypatch.setattr(steps, "memorize", counted)
+    answers = []
+    for rule in (First(), EagerFirst()):
+        before = module._step._cache_size()
+        segmenter = Segmenter(lively_model(), memory=rule)
+        answers.append(stream(segmenter, FRAMES[:6], soft=True))
+        segmenter.add_objects(FRAMES[5], LATE)  # now frame 5 is written, too
+        answers[-1] = [*answers[-1], segmenter.step(FRAMES[6]), segmenter.step(FRAMES[7])]
+        assert segmenter.kept_frames == (0, 5)
+        assert module._step._cache_size() - before == 2  # soft masks, then ids of more objects
+        jax.effects_barrier()
+        answers[-1].append(len(encoded))
+    *lazily, few = answers[0]
+    *eagerly, many = answers[1]
+    assert few == 2 and many - few == 7
+    for lazy, eager in zip(lazily, eagerly, strict=True):
+        np.testing.assert_allclose(lazy, eager, atol=1e-6)
 
 
 def test_a_store_of_elements_streams_saves_and_grows():

@@ -7,8 +7,9 @@ follows the rabbit of the bundled clip, which is played forwards and backwards, 
 through `Segmenter.step`. Printed are
 
 - the XLA programs that were compiled, all of them counted, and at which frames: one is wanted;
-- the resident memory of the process, sampled every 100 frames, and its slope after the first 100
-  frames by least squares;
+- the resident memory of the process, the median of every 100 frames, and the slope of these after
+  the first 100 frames by least squares. The median, for what a frame takes for a moment may still
+  be there or not when the frame is answered;
 - the median time of a frame in every block of 1,000 frames, and the slope of these.
 
 --memory and --read take the words of `stm-jax segment`, such as `--memory fifo frames=8`.
@@ -50,7 +51,7 @@ class Options:
     weights: str = "stm-r18"
     """Bundled name, .safetensors file or run folder."""
     sample: int = 100
-    """Frames between two samples of the resident memory."""
+    """Frames whose resident memory one median is taken of."""
     block: int = 1000
     """Frames whose times one median is taken of."""
 
@@ -61,9 +62,8 @@ def main(options: Options) -> None:
     clip, mask = rabbit(options.size)
     there_and_back = itertools.cycle([*range(len(clip)), *range(len(clip) - 2, 0, -1)])
     segmenter = Segmenter(stm_jax.load(options.weights), memory=memory, read=read)
-    seconds = np.zeros(options.frames - 1)
+    seconds, kib = np.zeros(options.frames - 1), np.zeros(options.frames - 1)
     compiled: collections.Counter[int] = collections.Counter()
-    resident = {}
     with watch_compilation() as compilation:
         ids = segmenter.start(clip[next(there_and_back)], mask)
         compiled[0] = compilation.programs
@@ -71,13 +71,12 @@ def main(options: Options) -> None:
             before, begun = compilation.programs, time.perf_counter()
             ids = segmenter.step(clip[next(there_and_back)])
             seconds[number - 1] = time.perf_counter() - begun
+            kib[number - 1] = resident_kib()
             compiled[number] += compilation.programs - before
-            if number % options.sample == 0:
-                resident[number] = resident_kib()
             if number % options.block == 0:
                 last = np.median(seconds[number - options.block : number])
-                now = f"{resident_kib() / 2**10:.1f} MiB, {1e3 * last:.1f} ms a frame"
-                print(f"frame {number}: {now}", flush=True)
+                mib = kib[number - 1] / 2**10
+                print(f"frame {number}: {mib:.1f} MiB, {1e3 * last:.1f} ms a frame", flush=True)
 
     height, width = mask.shape
     print(f"{memory}, {options.frames} frames of {width}x{height}")
@@ -85,21 +84,23 @@ def main(options: Options) -> None:
     print(f"  the object covers {first:.1%} of the first frame, {last:.1%} of the last")
     where = ", ".join(f"{count} at frame {n}" for n, count in compiled.items() if count)
     print(f"  compiled: {compilation.programs} programs ({where})")
-    report_memory(resident)
+    report_memory(kib, options.sample)
     report_time(seconds, options.block)
 
 
-def report_memory(resident: dict[int, int]) -> None:
-    """Prints how the resident memory, KiB by frame, goes on after it has settled."""
-    frames = np.array([number for number in resident if number >= SETTLED])
-    if len(frames) < 2:
-        print("  resident memory: too few samples")
+def report_memory(kib: np.ndarray, sample: int) -> None:
+    """Prints how the resident memory after each frame goes on once it has settled."""
+    begins = np.arange(SETTLED, len(kib) - sample + 1, sample)
+    if len(begins) < 2:
+        print("  resident memory: too few frames")
         return
-    kib = np.array([resident[number] for number in frames.tolist()])
+    medians = np.array([np.median(kib[i : i + sample]) for i in begins]) / 2**10
+    rest = kib[SETTLED:] / 2**10
     print(
-        f"  resident memory: {kib[0] / 2**10:.1f} MiB at frame {frames[0]}, {kib[-1] / 2**10:.1f} "
-        f"MiB at frame {frames[-1]}, from {kib.min() / 2**10:.1f} to {kib.max() / 2**10:.1f} MiB, "
-        f"slope {1e3 * slope(frames, kib):+.1f} KiB per 1,000 frames"
+        f"  resident memory, medians of {sample} frames: {medians[0]:.1f} MiB after frame "
+        f"{SETTLED}, {medians[-1]:.1f} MiB in the end, from {medians.min():.1f} to "
+        f"{medians.max():.1f} MiB (single frames {rest.min():.1f} to {rest.max():.1f}); "
+        f"slope {1e3 * 2**10 * slope(begins, medians):+.1f} KiB per 1,000 frames"
     )
 
 

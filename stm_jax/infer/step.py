@@ -118,21 +118,28 @@ def ask(
     network = STM(recipe.config, recipe.dtype)
     size = recipe.working_size(*frame.shape[:2])
     padding = padding_to_stride(*size)
-
-    # Resized once more rather than kept: so the first frame needs no program of its own.
-    last = pad_frames(_to_working_size(state.frame, size), padding)[None]
     masks = pad(state.masks, padding)[None]
-    memorized = memorize(network, variables, last, masks, others(masks))
-    candidate = candidate_of(
-        memorized.key[0],
-        memorized.value[0],
-        masks[0],
-        state.frame_number,
-        state.present,
-        state.given,
-        state.length,
-    )
-    bank = recipe.memory.write(state.bank, candidate)
+
+    def remember(bank: MemoryState) -> MemoryState:
+        # Resized once more rather than kept: so the first frame needs no program of its own.
+        last = pad_frames(_to_working_size(state.frame, size), padding)[None]
+        memorized = memorize(network, variables, last, masks, others(masks))
+        candidate = candidate_of(
+            memorized.key[0],
+            memorized.value[0],
+            masks[0],
+            state.frame_number,
+            state.present,
+            state.given,
+            state.length,
+        )
+        return recipe.memory.write(bank, candidate)
+
+    wanted = recipe.memory.may_write(state.bank, state.given)
+    if wanted is True:
+        bank = remember(state.bank)
+    else:
+        bank = jax.lax.cond(wanted, remember, lambda bank: bank, state.bank)
 
     now = pad_frames(_to_working_size(frame, size), padding)[None]
     features, skips = query(network, variables, now)

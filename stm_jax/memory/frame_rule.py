@@ -51,6 +51,11 @@ class FrameRule(abc.ABC):
         """Returns an empty bank; see `empty_bank`."""
         return empty_bank(objects, slots, feature_size, channels, dtype, device)
 
+    def may_write(self, state: MemoryBank, given: Bool[Array, ""]) -> Bool[Array, ""] | bool:
+        """Returns True: every frame is the previous one once."""
+        del state, given
+        return True
+
     def write(self, state: MemoryBank, candidate: Candidate) -> MemoryBank:
         """Does what the rule decides."""
         return write(state, self.decide(state, candidate), candidate)

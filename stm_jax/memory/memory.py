@@ -100,6 +100,13 @@ class Memory(Protocol):
         """Returns the state with nothing in it; see `bank.empty_bank`."""
         ...
 
+    def may_write(self, state: MemoryState, given: Bool[Array, ""]) -> Bool[Array, ""] | bool:
+        """Returns whether the next frame may be written; if not, it is not even encoded.
+
+        Told only what is known before: whether its mask was given. True where more must be seen.
+        """
+        ...
+
     def write(self, state: MemoryState, candidate: Candidate) -> MemoryState:
         """Offers a frame to the memory: what becomes of it is the memory's affair."""
         ...

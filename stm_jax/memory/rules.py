@@ -100,6 +100,11 @@ class First(FrameRule):
         """Returns the given frames' places and the previous frame's slot."""
         return 1 + self.frames
 
+    def may_write(self, state: MemoryBank, given: Bool[Array, ""]) -> Bool[Array, ""] | bool:
+        """Returns whether the frame was given and there is room, or it stays as the previous."""
+        free = state.frame_numbers[1 : 1 + self.frames] == EMPTY
+        return True if self.previous else given & free.any()
+
     def decide(self, bank: MemoryBank, candidate: Candidate) -> Decision:
         """Decides whether the frame was given and there is room."""
         places = bank.frame_numbers[1 : 1 + self.frames]
