@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from PIL import Image
 
 from stm_jax.viz.report import write_report
 from tests.report_data import make_scores, make_sequence
@@ -51,8 +52,10 @@ def page(tmp_path_factory) -> pathlib.Path:
         make_sequence(root, HOSTILE, "c", frames=6),
     ]
     (root / "predictions" / "beta" / "00000.png").unlink()
+    Image.new("RGB", (90, 60), (200, 30, 30)).save(root / "looked.png")
     details = {
         "title": HOSTILE,
+        "attention": {"beta": root / "looked.png"},
         "settings": {"memorize_every": 5},
         "sequences": {"beta": {"memorized": [0, 5, 10], "dropped": [[5, 10]]}},
     }
@@ -123,7 +126,19 @@ def test_hostile_names_are_only_text(opened):
     assert opened.title == HOSTILE
     assert find(opened, "h1").text == find(opened, "#problems li").text == HOSTILE
     assert HOSTILE in names(opened)
-    assert not opened.execute_script("return document.querySelectorAll('img').length")
+    images = "return [...document.images].map((each) => each.parentElement.id)"
+    assert opened.execute_script(images) == ["looked"]
+
+
+def test_where_the_worst_frame_looked(opened):
+    picture = find(opened, "#looked img")
+    assert picture.get_attribute("alt").startswith("beta: the worst frame")
+    assert until(lambda: picture.get_property("naturalWidth") == 90)
+    assert find(opened, "#attention").is_displayed()
+    find(opened, "#after").click()
+    assert find(opened, "#viewer-title").text == "alpha"
+    assert until(lambda: not find(opened, "#attention").is_displayed())
+    assert opened.execute_script("return document.images.length") == 0
 
 
 def test_every_column_sorts_by_click_and_by_keyboard(opened):

@@ -21,6 +21,7 @@ from stm_jax.data.image_files import size_of
 from stm_jax.errors import InputError
 
 if TYPE_CHECKING:
+    from stm_jax.eval.scores import Scores
     from stm_jax.infer.averaged import AveragedSegmenter
     from stm_jax.infer.segmenter import Segmenter
     from stm_jax.memory.memory import Memory
@@ -68,6 +69,9 @@ class BenchmarkDataset:
     """Precision of the network."""
     devices: int = 1
     """Share the sequences out over so many devices."""
+    heat_maps: int = 0
+    """Show on the page where the worst frame of so many sequences looked in the memory: those with
+    the lowest J, each segmented again up to there."""
     no_score: tyro.conf.FlagCreatePairsOff[bool] = False
     """Write masks only."""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -109,15 +113,38 @@ class BenchmarkDataset:
             versions() | {"weights given": self.weights, "data set": str(self.root.resolve())},
         )
         folder.begin(self.overwrite)
+        segmenter = functools.partial(self._segmenter, model, *variant)
         with explain_out_of_memory():
-            self._segment(
-                functools.partial(self._segmenter, model, *variant), sequences, programs, folder
-            )
+            self._segment(segmenter, sequences, programs, folder)
         if self.protocol == "youtube-vos" and not folder.submission.exists():
             folder.write_submission(sequences)
             print(f"for the server: {folder.submission}")
         if not self.no_score:
-            score(sequences, self.protocol, folder)
+            with explain_out_of_memory():
+                score(
+                    sequences,
+                    self.protocol,
+                    folder,
+                    functools.partial(self._draw, segmenter, programs, folder),
+                )
+
+    def _draw(
+        self,
+        segmenter: "Callable[[int], Segmenter | AveragedSegmenter]",
+        programs: dict[str, Program],
+        folder: BenchmarkFolder,
+        scores: "Scores",
+        sequences: Sequence[BenchmarkSequence],
+    ) -> None:
+        """Draws the heat maps that are asked for."""
+        if not self.heat_maps:
+            return
+        from stm_jax.commands.benchmark_attention import draw_attention
+        from stm_jax.infer.segmenter import Segmenter
+
+        first = segmenter(0)
+        assert isinstance(first, Segmenter)  # as _check_options has seen to
+        draw_attention(scores, sequences, programs, first, folder, self.heat_maps)
 
     def _check_options(self) -> None:
         if self.memorize_every < 1:
@@ -127,6 +154,10 @@ class BenchmarkDataset:
         if not self.scales or min(self.scales) <= 0 or len(set(self.scales)) < len(self.scales):
             given = " ".join(map(str, self.scales)) or "empty"
             raise InputError(f"--scales is {given}: give different positive numbers")
+        if self.heat_maps < 0:
+            raise InputError(f"--heat-maps is {self.heat_maps}: give 0 or more")
+        if self.heat_maps and (self.flip or self.scales != (1.0,)):
+            raise InputError("--heat-maps shows one memory: leave it out beside --flip or --scales")
         if self.devices < 1:
             raise InputError(f"--devices is {self.devices}: give 1 or more")
 

@@ -44,6 +44,7 @@ class BenchmarkFolder:
         self._settings, self._versions = settings, dict(versions)
         self._noted = path / "settings.json"
         self._summaries = path / "sequences"
+        self._attention = path / "attention"
 
     def begin(self, overwrite: bool) -> None:
         """Makes the folder ready for this run.
@@ -84,6 +85,7 @@ class BenchmarkFolder:
     def clear_sequence(self, sequence: BenchmarkSequence) -> None:
         """Makes an empty folder for the masks of a sequence that is begun, or begun again."""
         self._summary(sequence.name).unlink(missing_ok=True)
+        self.attention_of(sequence).unlink(missing_ok=True)
         shutil.rmtree(self.masks / sequence.name, ignore_errors=True)
         (self.masks / sequence.name).mkdir()
         for name in RESULTS:  # they are of fewer sequences than there will be
@@ -99,13 +101,19 @@ class BenchmarkFolder:
         """Notes that all masks of a sequence are written."""
         write_json(self._summary(sequence.name), summary)
 
+    def attention_of(self, sequence: BenchmarkSequence) -> pathlib.Path:
+        """Returns the picture of where the worst frame of a sequence looked."""
+        return self._attention / f"{sequence.name}.png"
+
     def details(self, sequences: Sequence[BenchmarkSequence]) -> dict[str, Any]:
-        """Returns settings, versions and the summary of every sequence, for the report."""
+        """Returns what the report shows besides scores, see `write_report`."""
         summaries = {each.name: self.summary_of(each) for each in sequences}
+        pictures = {each.name: self.attention_of(each) for each in sequences}
         return {
             "settings": self._settings,
             "versions": self._versions,
             "sequences": {name: each for name, each in summaries.items() if each is not None},
+            "attention": {name: path for name, path in pictures.items() if path.is_file()},
         }
 
     def write_submission(self, sequences: Sequence[BenchmarkSequence]) -> None:
@@ -133,7 +141,7 @@ class BenchmarkFolder:
         return self._summaries / f"{name}.json"
 
     def _clear(self) -> None:
-        for folder in (self._summaries, self.masks):
+        for folder in (self._summaries, self.masks, self._attention):
             shutil.rmtree(folder, ignore_errors=True)
         for name in (*RESULTS, self._noted.name):
             (self.path / name).unlink(missing_ok=True)

@@ -1,12 +1,15 @@
 """What `stm-jax benchmark-dataset` tells in the end: speed, memory, scores, the report."""
 
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from stm_jax.commands.benchmark_folder import BenchmarkFolder
 from stm_jax.commands.progress import FrameProgress
 from stm_jax.data.benchmarks import BenchmarkSequence, Protocol
+
+if TYPE_CHECKING:
+    from stm_jax.eval.scores import Scores
 
 
 def print_speed(summaries: Sequence[dict[str, Any]], seconds: float, devices: int) -> None:
@@ -54,9 +57,19 @@ def process_peak() -> tuple[int, str]:
 
 
 def score(
-    sequences: Sequence[BenchmarkSequence], protocol: Protocol, folder: BenchmarkFolder
+    sequences: Sequence[BenchmarkSequence],
+    protocol: Protocol,
+    folder: BenchmarkFolder,
+    draw: Callable[["Scores", Sequence[BenchmarkSequence]], None],
 ) -> None:
-    """Scores what can be scored, and writes it in every form."""
+    """Scores what can be scored, and writes it in every form.
+
+    Args:
+        sequences: Of the data set.
+        protocol: How they are scored.
+        folder: With the masks; gets the results.
+        draw: Called with the scores and the scored sequences: draws further pictures for the page.
+    """
     known = [
         each
         for each in sequences
@@ -81,8 +94,10 @@ def score(
             strict=False,
             progress=lambda done, _: progress.update(done, False, "scoring: "),
         )
-        write_json(folder.scores_json, scores)
-        write_csv(folder.scores_csv, scores)
+    write_json(folder.scores_json, scores)
+    write_csv(folder.scores_csv, scores)
+    draw(scores, known)
+    with FrameProgress(None) as progress:
         write_report(
             folder.report,
             scores,

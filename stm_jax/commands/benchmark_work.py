@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from stm_jax.commands.benchmark_folder import BenchmarkFolder
 from stm_jax.commands.benchmark_plan import Program
@@ -120,15 +121,8 @@ def segment_sequence(
             with _naming(sequence.frames[index]):
                 if index < first:
                     ids = np.zeros(size, np.uint8)
-                elif index == first:
-                    assert given is not None
-                    ids = segmenter.start(
-                        frame, given, length=program.length, objects=program.objects
-                    )
-                elif given is not None:
-                    ids = segmenter.add_objects(frame, given)
                 else:
-                    ids = segmenter.step(frame)
+                    ids = follow(segmenter, program, frame, given, begins=index == first)
             segmenting += time.perf_counter() - asked
             if index >= first:
                 now = {first + number for number in segmenter.kept_frames}
@@ -157,6 +151,31 @@ def segment_sequence(
     }
     folder.finish_sequence(sequence, summary)
     return summary
+
+
+def follow(
+    segmenter: "AnySegmenter",
+    program: Program,
+    frame: UInt8[np.ndarray, "h w 3"],
+    given: UInt8[np.ndarray, "h w"] | None,
+    *,
+    begins: bool,
+) -> UInt8[np.ndarray, "h w"]:
+    """Gives the next frame to a segmenter, with the mask that is given there; returns its ids.
+
+    Args:
+        segmenter: Of the stream.
+        program: What the stream is begun with.
+        frame: Of the sequence.
+        given: The mask of the objects that begin here; None where none do.
+        begins: Whether the stream begins here.
+    """
+    if begins:
+        assert given is not None
+        return segmenter.start(frame, given, length=program.length, objects=program.objects)
+    if given is not None:
+        return segmenter.add_objects(frame, given)
+    return segmenter.step(frame)
 
 
 def _read_ahead(

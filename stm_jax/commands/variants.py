@@ -55,6 +55,8 @@ class Variants:
     """Work at this length of the shorter side, in pixels (masks keep the frames' own size)."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of the network."""
+    heat_maps: int = 0
+    """Show on each variant's page where the worst frame of so many sequences looked."""
     variants: pathlib.Path | None = None
     """A Python file with get_variants(), which returns the variants to compare. It is run."""
     only: tuple[str, ...] = ()

@@ -22,7 +22,10 @@ from stm_jax.viz import report_pictures
 from stm_jax.viz.one_file import block, one_file
 from stm_jax.viz.overlay import bright_palette
 
-SCRIPTS = ("parts.js", "pictures.js", "head.js", "theme.js", "table.js", "plots.js", "player.js")
+SCRIPTS = (
+    *("parts.js", "pictures.js", "head.js", "theme.js", "table.js", "plots.js"),
+    *("attention.js", "player.js"),
+)
 WORST = 12  # frames of a sequence, and of the data set
 WORST_OF_ONE = 3  # frames of one sequence among the worst of the data set
 CONTRAST = 4.5  # of the lines of the plots, as WCAG asks of text
@@ -49,7 +52,8 @@ def write_report(
       sequences: what was segmented. Those whose truth is secret are shown without it.
       details: what else is known, all optional: `title`; `settings` and `versions`, by name;
         `sequences`, by name of the sequence what a run notes down of it (`memorized`, `dropped`,
-        `segment_seconds`, ...).
+        `segment_seconds`, ...); `attention`, by name of the sequence the file of a picture of
+        where its worst frame looked.
       budget: characters for all pictures together. Frames are left out to keep to it, but never
         the worst ones and those that were memorised: if these alone are too many, the pictures
         become smaller, and the page may become somewhat larger.
@@ -73,6 +77,9 @@ def write_report(
         frames_left -= len(sequence.wanted)
         info["shown"] = list(pictures)
         blocks.append(block(f"pictures-{number}", pictures))
+        drawn = (details.get("attention") or {}).get(sequence.name)
+        if drawn is not None:
+            blocks.append(block(f"attention-{number}", report_pictures.whole_picture(drawn)))
         done(sequence.name)
     title = str(details.get("title") or f"Scores, {scores.protocol}")
     index = {

@@ -81,6 +81,12 @@ def sequence_pictures(
     return dict(sorted(pictures.items()))
 
 
+def whole_picture(path: pathlib.Path) -> str:
+    """Returns the picture in a file as WebP in base64."""
+    with Image.open(path) as picture:
+        return _encoded(picture.convert("RGB"), format="WEBP", quality=QUALITY, method=4)
+
+
 def mask_picture(ids: UInt8[np.ndarray, "height width"]) -> str:
     """Returns a mask as a small palette PNG in base64, to be laid over its frame.
 

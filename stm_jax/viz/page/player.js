@@ -64,6 +64,7 @@ function openSequence(number, frame = null, object = null) {
     captionHere,
   );
   explainMarks();
+  showAttention(number);
   view.at = 0;
   drawPlots();
   goNear(frame ?? sequence.worst[0] ?? 0);
