@@ -226,6 +226,8 @@ class TrainConfig:
         clip_norm: Gradients of a larger global norm are scaled down to it.
         dtype: What the convolutions compute in, "float32" or "bfloat16"; parameters, losses and
             the optimiser stay float32.
+        read: How the memory is read, in the words of `stm-jax segment --read`, such as
+            ("top-k", "k=20"); without words, the dense read.
         accumulate: Into how many parts a batch is cut, one after the other, to save memory.
         remat: Whether activations are computed again for the gradient rather than kept.
         average_decay: Share of the old that the moving average of the weights keeps at each
@@ -249,6 +251,7 @@ class TrainConfig:
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
     dtype: str = "float32"
+    read: tuple[str, ...] = ()
     accumulate: int = 1
     remat: bool = False
     average_decay: float = 0.0

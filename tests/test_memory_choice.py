@@ -9,13 +9,13 @@ import sys
 import pytest
 
 import stm_jax.infer.averaged
-from stm_jax.commands import memory_choice
 from stm_jax.commands.benchmark_dataset import BenchmarkDataset
-from stm_jax.commands.memory_choice import MEMORIES, READS, chosen, name_of, noted
 from stm_jax.commands.segment import Segment
 from stm_jax.commands.variant_list import VARIANTS
 from stm_jax.errors import InputError
 from stm_jax.infer.averaged import AveragedSegmenter
+from stm_jax.memory import choice as memory_choice
+from stm_jax.memory.choice import MEMORIES, READS, chosen, name_of, noted
 from stm_jax.memory.rules import EveryNth, Fifo
 from stm_jax.memory.rules_scored import Confident
 from stm_jax.memory.xmem import XMem
@@ -96,6 +96,10 @@ def test_a_rule_of_ones_own(tmp_path):
     assert before["type"] == "Mine"
     file.write_text(OWN + "# changed\n")
     assert noted(chosen((f"{file}:Mine", "every=2"), (), 5)[0]) != before
+    file.write_text(OWN + "OBJECT = Mine(frames=7)\n")
+    assert chosen((f"{file}:OBJECT",), (), 5)[0].frames == 7
+    memory, _ = chosen((f"{file}:OBJECT", "every=2"), (), 5)
+    assert (memory.frames, memory.every) == (7, 2)
     with pytest.raises(InputError, match="the file has no Yours"):
         chosen((f"{file}:Yours",), (), 5)
     file.write_text("1 / 0")

@@ -14,6 +14,7 @@ import stm_jax
 from stm_jax.cli import main
 from stm_jax.config import TINY, DataConfig, Photographs, StageConfig, TrainConfig, Videos
 from stm_jax.errors import InputError
+from stm_jax.memory.choice import chosen_read, read_to_train
 from stm_jax.nn.model import random_model
 from stm_jax.nn.stm import STM
 from stm_jax.train.log import RunLog
@@ -21,6 +22,7 @@ from stm_jax.train.loop import train
 from stm_jax.train.losses import clip_loss, follow_clip, shares_of_cells
 from stm_jax.train.mesh import data_mesh, place_state
 from stm_jax.train.step import initial_state, learning_rates, make_optimizer, make_step
+from tests.lively import lively_model
 from tests.test_clips import root  # noqa: F401, a fixture
 
 
@@ -35,7 +37,7 @@ def moving_square(size: int = 48) -> tuple[np.ndarray, np.ndarray]:
     return frames, masks
 
 
-def followed(variables: dict, frames: np.ndarray, masks: np.ndarray, objects: int = 1):
+def followed(variables: dict, frames: np.ndarray, masks: np.ndarray, objects: int = 1, **options):
     """Returns logits and carried shares of one clip."""
     planes = masks[None, None] == np.arange(1, objects + 1)[:, None, None, None]
     logits, carried = follow_clip(
@@ -44,18 +46,43 @@ def followed(variables: dict, frames: np.ndarray, masks: np.ndarray, objects: in
         jnp.asarray(frames[None]) / 255,
         jnp.asarray(planes, jnp.float32),
         jnp.ones((1, objects), bool),
+        **options,
     )
     return logits[0], carried[0]
 
 
-def test_training_segments_as_inference_does():
+@pytest.mark.parametrize("words", ["", "top-k k=2", "regional margin=0"])
+def test_training_segments_as_inference_does(words):
     frames, masks = moving_square()
     masks[0, 36:46, 30:46] = 2
-    model = random_model(TINY, seed=1)
-    logits, _ = followed(model.variables, frames, masks, objects=2)
-    segmenter = stm_jax.Segmenter(model, memorize_every=1)
+    model = lively_model()
+    read = read_to_train(words.split())
+    logits, _ = followed(model.variables, frames, masks, objects=2, read=read)
+    segmenter = stm_jax.Segmenter(model, memorize_every=1, read=chosen_read(words.split()))
     expected = segmenter.segment(frames, masks[0], soft=True)[1:]
     assert np.allclose(jax.nn.softmax(logits, axis=1), expected, atol=1e-5)
+
+
+def test_a_read_is_trained_through_as_the_configuration_says():
+    with pytest.raises(InputError, match="read = slots has no gradient"):
+        read_to_train(("slots",))
+    with pytest.raises(InputError, match="read = top-k: j=3 is none of its knobs"):
+        read_to_train(("top-k", "j=3"))
+    frames, masks = moving_square()
+    variables = lively_model().variables
+
+    def loss(params: dict, words: tuple[str, ...]) -> jax.Array:
+        given = {**variables, "params": params}
+        read = read_to_train(words)
+        return clip_loss(STM(TINY), given, frames[None], masks[None], objects=1, read=read)[0]
+
+    found = [
+        jax.jit(jax.grad(loss), static_argnums=1)(variables["params"], words)
+        for words in ((), ("top-k", "k=1000"), ("kernelized", "sigma=0.5"))
+    ]
+    dense, all_of_them, local = (optax.tree.norm(gradient) for gradient in found)
+    assert all_of_them == pytest.approx(dense, rel=1e-4)
+    assert np.isfinite(local) and local != pytest.approx(dense, rel=1e-3)
 
 
 def test_the_network_sees_no_true_mask_but_the_first():

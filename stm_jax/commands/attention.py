@@ -76,9 +76,9 @@ class LookAtAttention:
                 f"{' or '.join(map(str, ids_there))}"
             )
 
-        from stm_jax.commands.memory_choice import chosen
         from stm_jax.infer.compile_cache import enable_compilation_cache
         from stm_jax.infer.segmenter import Segmenter
+        from stm_jax.memory.choice import chosen
         from stm_jax.release import load
         from stm_jax.viz.heat import Sheet
 

@@ -98,8 +98,8 @@ class BenchmarkDataset:
 
         import jax  # heavy, and not needed to say what is wrong above
 
-        from stm_jax.commands.memory_choice import chosen
         from stm_jax.infer.compile_cache import enable_compilation_cache
+        from stm_jax.memory.choice import chosen
         from stm_jax.release import load
 
         variant = variant or chosen(self.memory, self.read, self.memorize_every)
@@ -171,7 +171,7 @@ class BenchmarkDataset:
         """Returns everything that the masks depend on: a run goes on only if all is the same."""
         import jax
 
-        from stm_jax.commands.memory_choice import noted
+        from stm_jax.memory.choice import noted
 
         return {
             "protocol": self.protocol,

@@ -81,9 +81,9 @@ class Segment:
 
         import jax.numpy as jnp  # heavy, and not needed to say what is wrong above
 
-        from stm_jax.commands.memory_choice import chosen
         from stm_jax.infer.compile_cache import enable_compilation_cache
         from stm_jax.infer.segmenter import Segmenter
+        from stm_jax.memory.choice import chosen
         from stm_jax.release import load
 
         memory, read = chosen(self.memory, self.read, self.memorize_every)
@@ -121,7 +121,7 @@ class Segment:
 
     def _settings(self, model: "Model", memory: "Memory", read: "Read | None") -> dict[str, Any]:
         """Returns everything that the masks depend on: a run goes on only if all is the same."""
-        from stm_jax.commands.memory_choice import noted
+        from stm_jax.memory.choice import noted
 
         return {
             "video": str(self.video.resolve()),

@@ -74,7 +74,7 @@ class Variants:
         """
         sequences = benchmark_sequences(self.root, self.protocol, self.split, self.sequences)
         variants = chosen_variants(self.variants, self.only)
-        from stm_jax.commands.memory_choice import noted
+        from stm_jax.memory.choice import noted
 
         try:
             self.out.mkdir(parents=True, exist_ok=True)
@@ -173,8 +173,8 @@ def chosen_variants(file: pathlib.Path | None, names: Sequence[str]) -> "tuple[V
     Raises:
         InputError: The file has no usable get_variants(), or there is no variant of a name.
     """
-    from stm_jax.commands.memory_choice import python_file
     from stm_jax.commands.variant_list import VARIANTS, Variant
+    from stm_jax.memory.choice import python_file
 
     variants = VARIANTS
     if file is not None:

@@ -10,7 +10,8 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from stm_jax.nn.stm import STM, Variables, decode, memorize, query
 from stm_jax.ops.aggregate import aggregate, others
-from stm_jax.ops.memory_read import read_dense
+from stm_jax.ops.local_reads import object_positions
+from stm_jax.ops.memory_read import Answer, Read, Regions, read_dense
 
 Tree = TypeVar("Tree")
 
@@ -25,6 +26,7 @@ def follow_clip(
     masks: Float[Array, "b o t h w"],
     present: Bool[Array, "b o"],
     *,
+    read: Read = read_dense,
     remat: bool = False,
 ) -> tuple[Float[Array, "b t-1 1+o h w"], Float[Array, "b o t-1 h16 w16"]]:
     """Segments short clips from their first masks, remembering every frame on the way.
@@ -39,6 +41,7 @@ def follow_clip(
         masks: The true masks, one plane an object and frame, 0 or 1. Only the first frame's are
             seen by the network.
         present: Which objects are real rather than padding.
+        read: How the memory is read; it must have a gradient.
         remat: Whether what lies inside the encoders and the decoder is computed again for the
             gradient rather than kept.
 
@@ -59,25 +62,30 @@ def follow_clip(
     def of_frame(tree: Tree, index: int) -> Tree:
         return jax.tree.map(lambda a: a.reshape(batch, length - 1, *a.shape[1:])[:, index], tree)
 
-    read_objects = jax.vmap(read_dense, in_axes=(None, 0, 0, None))  # over the objects
-    read_batch = jax.vmap(read_objects, in_axes=(0, 0, 0, None))
+    def read_one(query_key, keys, values, filled, regions: Regions) -> Answer:
+        return read(query_key, keys, values, filled, regions=regions)
+
+    read_objects = jax.vmap(read_one, in_axes=(None, 0, 0, None, 0))  # over the objects
+    read_batch = jax.vmap(read_objects, in_axes=(0, 0, 0, None, 0))
     soft_masks, shares = masks[:, :, 0], shares_of_cells(masks)
-    keys, values, logits, carried = [], [], [], []
+    keys, values, regions, logits, carried = [], [], [], [], []
     for index in range(length - 1):
         memorized = encode(variables, frames[:, index], soft_masks, others(soft_masks))
         keys.append(memorized.key)
         # The true mask is one more channel of the value: reading it costs next to nothing.
         share = shares[:, :, index, ..., None].astype(memorized.value.dtype)
         values.append(jnp.concatenate([memorized.value, share], axis=-1))
+        regions.append(object_positions(soft_masks))
         asking = of_frame(features, index)
         filled = jnp.ones(len(keys), bool)
         memory = jnp.stack(keys, axis=2), jnp.stack(values, axis=2)  # (b, o, slots, ...)
-        read = read_batch(asking.key, *memory, filled)  # (b, o, h16, w16, value + 1)
-        read, share = read[..., :-1], read[..., -1]
+        where = Regions(jnp.stack(regions, axis=2), regions[-1])
+        found = read_batch(asking.key, *memory, filled, where)  # (b, o, h16, w16, value + 1)
+        found, share = found[..., :-1], found[..., -1]
         carried.append(share.astype(jnp.float32))
-        query_value = jnp.broadcast_to(asking.value[:, None], read.shape)
-        read = jnp.concatenate([read, query_value], axis=-1)
-        log_odds = segment(variables, read, of_frame(skips, index))
+        query_value = jnp.broadcast_to(asking.value[:, None], found.shape)
+        found = jnp.concatenate([found, query_value], axis=-1)
+        log_odds = segment(variables, found, of_frame(skips, index))
         logits.append(aggregate(log_odds, present))
         soft_masks = jax.nn.softmax(logits[-1], axis=1)[:, 1:]
     return jnp.stack(logits, axis=1), jnp.stack(carried, axis=2)
@@ -99,6 +107,7 @@ def clip_loss(
     *,
     hardest_share: float = 1.0,
     matching_weight: float = 0.0,
+    read: Read = read_dense,
     remat: bool = False,
 ) -> tuple[Float[Array, ""], Int[Array, "b t-1 h w"]]:
     """Cross-entropy on the aggregated logits of every frame but the first (paper section 3.5).
@@ -114,6 +123,7 @@ def clip_loss(
         matching_weight: Weight of a second term, the cross-entropy of the share of each object
             that the affinity alone carries over from true masks. Not in the paper: it teaches
             the keys to match, where little training would teach the decoder to guess.
+        read: As of `follow_clip`.
         remat: As of `follow_clip`.
 
     Returns:
@@ -124,7 +134,9 @@ def clip_loss(
     present = planes[:, :, 0].any(axis=(2, 3))
     planes = (planes & present[:, :, None, None, None]).astype(jnp.float32)
     scaled = frames.astype(jnp.float32) / 255
-    logits, carried = follow_clip(network, variables, scaled, planes, present, remat=remat)
+    logits, carried = follow_clip(
+        network, variables, scaled, planes, present, read=read, remat=remat
+    )
     # One-hot rather than integer labels: the gradient is then no scatter.
     shown = planes[:, :, 1:].swapaxes(1, 2)  # (b, t-1, o, h, w)
     targets = jnp.concatenate([1.0 - shown.sum(axis=2, keepdims=True), shown], axis=2)

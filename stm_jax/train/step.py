@@ -11,6 +11,7 @@ import optax
 from jax.sharding import Mesh, PartitionSpec
 
 from stm_jax.config import StageConfig, TrainConfig
+from stm_jax.memory.choice import read_to_train
 from stm_jax.nn.stm import STM, Variables
 from stm_jax.train.losses import clip_loss
 from stm_jax.train.mesh import DATA, by_clip, replicated
@@ -167,6 +168,7 @@ def _gradients(
             stage.data.objects,
             hardest_share=stage.hardest_share,
             matching_weight=stage.matching_weight,
+            read=read_to_train(config.read),
             remat=config.remat,
         )
         return loss, _overlap(labels, part["masks"][:, 1:])

@@ -1,10 +1,12 @@
-"""Which memory and which read: chosen by words on the command line, noted in a run's settings.
+"""Which memory and which read: chosen by words, as commands and configurations have them.
 
-`fifo frames=8` is `Fifo(frames=8)`. Imports JAX, so commands import it only once they run.
+`fifo frames=8` is `Fifo(frames=8)`. What was chosen is noted in a run's settings. Imports JAX, so
+commands import it only once they run.
 """
 
 import ast
 import dataclasses
+import functools
 import hashlib
 import importlib.util
 import inspect
@@ -64,8 +66,8 @@ def chosen(
 
     Args:
         memory: A name and its knobs, such as ("fifo", "frames=8"); the name is the class's, in
-            small letters, dashes or not, or FILE.py:CLASS for one of the user's own. Without
-            words, STM's.
+            small letters, dashes or not, or FILE.py:NAME for a class of the user's own or an
+            object with its knobs set. Without words, STM's.
         read: Likewise, of a class or a function; without words None, the memory's default.
         memorize_every: Of STM's rule.
 
@@ -76,10 +78,27 @@ def chosen(
     if memory and memorize_every != STM_EVERY:
         raise InputError("--memorize-every is of STM's rule: leave it out beside --memory")
     kept = _chosen("--memory", memory, MEMORIES) if memory else rules.EveryNth(memorize_every)
-    reader = _chosen("--read", read, READS) if read else None
+    reader = chosen_read(read)
     if isinstance(reader, local_reads.WindowRead) and isinstance(kept, STORES):
         raise InputError(f"--read {read[0]} looks at places in frames: {memory[0]} keeps none")
     return kept, reader
+
+
+def chosen_read(words: Sequence[str], option: str = "--read") -> Read | None:
+    """Returns the read that the words ask for, None without any; see `chosen`."""
+    return _chosen(option, words, READS) if words else None
+
+
+def read_to_train(words: Sequence[str]) -> Read:
+    """Returns the read that a training configuration asks for; the dense one without words.
+
+    Raises:
+        InputError: There is no such read or knob, or it has no gradient.
+    """
+    read = chosen_read(words, "read =") or read_dense
+    if read is read_slots:
+        raise InputError("read = slots has no gradient: dense and chunked read the same and have")
+    return read
 
 
 def noted(choice: Any) -> dict[str, Any] | None:
@@ -149,14 +168,15 @@ def _chosen(option: str, words: Sequence[str], kinds: Sequence[Any]) -> Any:
         knobs[knob] = _value(f"{option} {name}: {change}", value, fields[knob].default)
     if inspect.isfunction(kind):
         return kind
+    make = kind if isinstance(kind, type) else functools.partial(dataclasses.replace, kind)
     try:
-        return kind(**knobs)
+        return make(**knobs)
     except (TypeError, ValueError) as error:
         raise InputError(f"{option} {name}: {error}") from error
 
 
 def _fields(kind: Any) -> dict[str, dataclasses.Field]:
-    """Returns the knobs of a class by name; a function has none."""
+    """Returns the knobs of a class or an object by name; a function has none."""
     return {f.name: f for f in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else {}
 
 
