@@ -68,7 +68,7 @@ def test_a_read_is_trained_through_as_the_configuration_says():
         read_to_train(("slots",))
     with pytest.raises(InputError, match="read = top-k: j=3 is none of its knobs"):
         read_to_train(("top-k", "j=3"))
-    frames, masks = moving_square()
+    frames, masks = moving_square(32)
     variables = lively_model().variables
 
     def loss(params: dict, words: tuple[str, ...]) -> jax.Array:
@@ -76,12 +76,9 @@ def test_a_read_is_trained_through_as_the_configuration_says():
         read = read_to_train(words)
         return clip_loss(STM(TINY), given, frames[None], masks[None], objects=1, read=read)[0]
 
-    found = [
-        jax.jit(jax.grad(loss), static_argnums=1)(variables["params"], words)
-        for words in ((), ("top-k", "k=1000"), ("kernelized", "sigma=0.5"))
-    ]
-    dense, all_of_them, local = (optax.tree.norm(gradient) for gradient in found)
-    assert all_of_them == pytest.approx(dense, rel=1e-4)
+    gradient = jax.jit(jax.grad(loss), static_argnums=1)
+    dense = float(optax.tree.norm(gradient(variables["params"], ())))
+    local = float(optax.tree.norm(gradient(variables["params"], ("kernelized", "sigma=0.5"))))
     assert np.isfinite(local) and local != pytest.approx(dense, rel=1e-3)
 
 
