@@ -67,7 +67,7 @@ class Photographs:
 
     Attributes:
         folder: What holds the two folders, or the pairs; which layout it is is found
-            (`data/photographs.py` has them all).
+            (`data/sources.py` has them all).
         weight: Share of the clips, beside the weights of the other sources; photographs of
             weight 0 are only pasted over other clips.
         kind: Says in a run's config.json which source this is.
@@ -149,8 +149,41 @@ class Videos:
     kind: Literal["videos"] = "videos"
 
 
-PhotographSource = Photographs | Coco
-VideoSource = Davis | YoutubeVos | Videos
+@dataclasses.dataclass(frozen=True)
+class PreparedPhotographs:
+    """Photographs that `tools/prepare_data.py` has written as ArrayRecord files.
+
+    Attributes:
+        folder: What holds dataset_info.json, also in a bucket (gs://...): text, for a path would
+            lose one of the two slashes.
+        weight: As of `Photographs`.
+        kind: As of `Photographs`.
+    """
+
+    folder: str
+    weight: float = 1.0
+    kind: Literal["prepared-photographs"] = "prepared-photographs"
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedVideos:
+    """Videos that `tools/prepare_data.py` has written as ArrayRecord files, or TFDS its `davis`.
+
+    Attributes:
+        folder: As of `PreparedPhotographs`.
+        weight: As of `Davis`.
+        split: train, or of the `davis` of TFDS also validation.
+        kind: As of `Photographs`.
+    """
+
+    folder: str
+    weight: float = 1.0
+    split: str = "train"
+    kind: Literal["prepared-videos"] = "prepared-videos"
+
+
+PhotographSource = Photographs | Coco | PreparedPhotographs
+VideoSource = Davis | YoutubeVos | Videos | PreparedVideos
 Source = PhotographSource | VideoSource
 
 

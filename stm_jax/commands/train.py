@@ -7,7 +7,13 @@ import pathlib
 import tyro
 
 from stm_jax.commands.validation import Validation
-from stm_jax.config import DataConfig, Source, TrainConfig
+from stm_jax.config import (
+    DataConfig,
+    PreparedPhotographs,
+    PreparedVideos,
+    Source,
+    TrainConfig,
+)
 from stm_jax.errors import InputError
 
 
@@ -129,7 +135,9 @@ def with_root(config: TrainConfig, root: pathlib.Path) -> TrainConfig:
     return dataclasses.replace(config, **_paths_below(config, root), stages=tuple(stages))
 
 
-def _paths_below(item: Source | TrainConfig, root: pathlib.Path) -> dict[str, pathlib.Path]:
+def _paths_below(item: Source | TrainConfig, root: pathlib.Path) -> dict[str, pathlib.Path | str]:
     """Returns the paths among the fields, below `root`."""
+    if isinstance(item, PreparedPhotographs | PreparedVideos):
+        return {"folder": item.folder if "://" in item.folder else str(root / item.folder)}
     fields = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
     return {name: root / f for name, f in fields.items() if isinstance(f, pathlib.Path)}

@@ -4,7 +4,16 @@ import itertools
 import pathlib
 from collections.abc import Iterable
 
-from stm_jax.config import Coco, Davis, Photographs, PhotographSource, VideoSource, YoutubeVos
+from stm_jax.config import (
+    Coco,
+    Davis,
+    Photographs,
+    PhotographSource,
+    PreparedPhotographs,
+    PreparedVideos,
+    VideoSource,
+    YoutubeVos,
+)
 from stm_jax.data.bad_files import BadFiles, all_good
 from stm_jax.data.coco import read_annotations
 from stm_jax.data.layouts import (
@@ -21,6 +30,7 @@ from stm_jax.data.layouts import (
     pictures,
     read_meta,
 )
+from stm_jax.data.records import prepared_photographs, prepared_videos
 from stm_jax.data.samples import Sample, Video
 from stm_jax.errors import InputError
 
@@ -43,6 +53,8 @@ def photographs_of(source: PhotographSource, rule: BadFiles = "refuse") -> list[
         InputError: There are none, the layout is unknown, or one has no mask (unless it is to be
             left out).
     """
+    if isinstance(source, PreparedPhotographs):
+        return prepared_photographs(source)
     if isinstance(source, Coco):
         found = [
             Sample(source.images / name, o) for name, o in read_annotations(source.annotations)
@@ -58,6 +70,8 @@ def videos_of(source: VideoSource, rule: BadFiles = "refuse") -> list[Video]:
         InputError: There are none, or a folder or list is missing; or a video has one frame only
             or a frame without its mask (unless it is to be left out).
     """
+    if isinstance(source, PreparedVideos):
+        return prepared_videos(source)
     if not source.folder.is_dir():
         raise InputError(f"{source.folder}: no such folder; {HOLDS_VIDEOS}")
     if isinstance(source, YoutubeVos):
