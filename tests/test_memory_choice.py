@@ -1,5 +1,6 @@
 """Choosing a memory and a read by words, and what of them is noted in a run's settings."""
 
+import dataclasses
 import json
 import math
 import pathlib
@@ -120,6 +121,17 @@ def test_help_names_every_memory_and_read(command):
     source = pathlib.Path(sys.modules[command.__module__].__file__).read_text()
     words = set(source.replace(",", " ").replace(".", " ").replace(":", " ").split())
     assert {name_of(kind) for kind in (*MEMORIES, *READS)} <= words
+
+
+def test_the_research_kit_lists_every_memory_and_read_with_its_knobs():
+    guide = pathlib.Path(__file__).parent.parent / "docs" / "research_kit.md"
+    rows = {line.split("`")[1]: line for line in guide.read_text().splitlines() if "| `" in line}
+    assert set(rows) == {name_of(kind) for kind in (*MEMORIES, *READS)}
+    for kind in (*MEMORIES, *READS):
+        for knob in dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ():
+            value = knob.default
+            shown = f"{value:g}" if isinstance(value, float) else str(value).lower()
+            assert f"`{knob.name}={shown}`" in rows[name_of(kind)]
 
 
 def test_every_memory_and_read_is_among_the_variants():
