@@ -72,7 +72,7 @@ from benchmark_training import compare_training
 from benchmark_turns import interleave, spread
 
 from stm_jax import Model
-from stm_jax.config import PRESETS
+from stm_jax.config import PRESETS, STM_R18, STM_R50
 from stm_jax.nn.model import random_model
 
 COMPILED: collections.Counter[str] = collections.Counter()  # programs and milliseconds so far
@@ -89,7 +89,9 @@ class Options:
     memory_frames: tuple[int, ...] = (5,)
     dtype: Literal["float32", "bfloat16"] = "float32"
     rounds: int = 7
-    sections: tuple[Literal["network", "objects", "reads", "scoring", "training"], ...] = (
+    sections: tuple[
+        Literal["network", "objects", "presets", "reads", "scoring", "training"], ...
+    ] = (
         "network",
         "objects",
     )
@@ -153,6 +155,28 @@ def compare_objects(options: Options, model: Model) -> None:
     )
 
 
+def compare_presets(options: Options, model: Model) -> None:
+    """Times a step of the other of `stm-r50` and `stm-r18` against the given one."""
+    others = [config for config in (STM_R50, STM_R18) if config != model.config]
+    models = {model.config.name: model} | {config.name: random_model(config) for config in others}
+    for size, frames in itertools.product(options.sizes, options.memory_frames):
+        calls = {
+            name: our_step(Case(one.config, size, 1, frames, options.dtype), one)
+            for name, one in models.items()
+        }
+        compilations(calls)
+        seconds = interleave(calls, options.rounds)
+        print(f"\n{size}, memory frames {frames}: step")
+        for name, (clock, cpu) in seconds.items():
+            ratios = seconds[model.config.name] / (clock, cpu)
+            print(
+                f"  {name}: {spread(1e3 * clock, '.1f')} ms, CPU {spread(1e3 * cpu, '.1f')} ms, "
+                f"{np.median(1 / clock):.2f} frames/s; time({model.config.name}) / time: "
+                f"{spread(ratios[0], '.2f')}, CPU {spread(ratios[1], '.2f')}",
+                flush=True,
+            )
+
+
 def compare_reads(options: Options, model: Model) -> None:
     """Times ways to read one object's memory, and PyTorch's beside them."""
     for size, frames in itertools.product(options.sizes, options.memory_frames):
@@ -192,6 +216,7 @@ def compare_scoring(options: Options) -> None:
 SECTIONS = {
     "network": compare_network,
     "objects": compare_objects,
+    "presets": compare_presets,
     "reads": compare_reads,
     "training": compare_steps,
 }
