@@ -9,7 +9,7 @@ from PIL import Image
 
 from stm_jax.config import DataConfig, Photographs, Videos
 from stm_jax.data import clips
-from stm_jax.data.augment import View
+from stm_jax.data.augment import View, likeness, random_color, recolored
 from stm_jax.data.clips import Layer, clip_from_photograph, clip_from_video, layer_from
 from stm_jax.data.pipeline import training_clips
 from stm_jax.data.samples import Sample
@@ -75,18 +75,65 @@ def test_a_shrunk_picture_gives_the_same_view(tmp_path: pathlib.Path):
 
 
 def test_a_large_picture_is_decoded_smaller(tmp_path: pathlib.Path, monkeypatch):
-    write_pair(tmp_path / "a.jpg", tmp_path / "a.png", left=30)
+    mask = np.zeros((192, 256), np.uint8)
+    mask[50:130, 100:190] = 255
+    Image.fromarray(np.stack([mask] * 3, axis=-1)).save(tmp_path / "a.jpg", quality=95)
+    Image.fromarray(mask).save(tmp_path / "a.png")
     shrinks = []
     original = Sample.rgb
     monkeypatch.setattr(
-        Sample, "rgb", lambda self, size, shrink=1: shrinks.append(shrink) or original(self, size)
+        Sample,
+        "rgb",
+        lambda self, size, shrink=1: shrinks.append(shrink) or original(self, size, shrink),
     )
     sample = Sample(tmp_path / "a.jpg", tmp_path / "a.png")
-    for seed in range(8):
-        clip = clip_from_photograph(sample, [], np.random.default_rng(seed), length=3, size=8)
-        assert (clip["masks"][0] > 0).any()
-    assert set(shrinks) <= {1, 2, 4}
-    assert 2 in shrinks
+    for seed in range(12):
+        clip = clip_from_photograph(sample, [], np.random.default_rng(seed), length=3, size=32)
+        white, shown = clip["frames"][..., 0] > 180, clip["masks"] > 0
+        assert (white == shown).mean() > 0.96, (seed, shrinks[-1])
+    assert {2, 4} <= set(shrinks)
+
+
+def test_a_part_of_a_view_is_cut_from_it():
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    view = View(center=(31.0, 18.0), extent=24.0, rotation=20.0, shear=8.0, flip=True)
+    box = (slice(3, 11), slice(7, 30))
+    for picture in (pixels, pixels[..., 0].copy()):
+        assert np.array_equal(view.part_of(picture, 32, box), view.of(picture, 32)[box])
+
+
+def test_a_likeness_has_the_colours_of_its_model():
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 60, (20, 30, 3), dtype=np.uint8)
+    model = rng.integers(0, 20, (10, 15, 3), dtype=np.uint8) + np.array([150, 20, 90], np.uint8)
+    shown, shown_in_model = np.zeros((20, 30), bool), np.zeros((10, 15), bool)
+    shown[5:15], shown_in_model[:, 3:] = True, True
+    picture[~shown], model[~shown_in_model] = 255, 255  # not looked at
+    alike = recolored(picture, likeness(picture, shown, model, shown_in_model, rng))
+    before = picture[shown].mean(axis=0)
+    share = (alike[shown].mean(axis=0) - before) / (model[:, 3:].mean(axis=(0, 1)) - before)
+    assert ((share > 0.45) & (share < 1.05)).all()
+    nothing = likeness(picture, shown, model, shown_in_model & False, rng)
+    assert np.array_equal(recolored(picture, nothing), picture)
+
+
+def test_a_random_color_changes_brightness_contrast_and_colour():
+    picture = np.random.default_rng(1).integers(60, 160, (20, 30, 3), dtype=np.uint8)
+    none = random_color(picture, np.random.default_rng(0), amount=0.0)
+    assert np.array_equal(recolored(picture, none), picture)
+
+    class Drawn:
+        def __init__(self, *changes: float) -> None:
+            self.uniform = lambda *_: np.array(changes)
+
+    def changed(*changes: float) -> np.ndarray:
+        return recolored(picture, random_color(picture, Drawn(*changes))).astype(float)  # pyright: ignore
+
+    assert np.abs(changed(0.2, 0, 0) - 1.2 * picture).max() <= 1
+    middle = (picture @ np.array([0.299, 0.587, 0.114])).mean()
+    assert np.abs(changed(0, -0.2, 0) - (0.8 * picture + 0.2 * middle)).max() <= 1
+    luma = (picture @ np.array([0.299, 0.587, 0.114]))[..., None]
+    assert np.abs(changed(0, 0, -0.2) - (0.8 * picture + 0.2 * luma)).max() <= 1
 
 
 def agreement(frames: np.ndarray, masks: np.ndarray) -> float:

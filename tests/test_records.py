@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.io
 from PIL import Image
 
 from stm_jax.commands.train import with_root
@@ -31,7 +32,7 @@ from stm_jax.data.sources import photographs_of, videos_of
 from stm_jax.errors import InputError
 from tests.benchmark_trees import boxes, davis2017, run_elsewhere
 from tests.test_clips import write_pair
-from tests.test_sources import coco, youtube
+from tests.test_sources import LEFT, RIGHT, coco, square, write_image, youtube
 
 tfds = pytest.importorskip("tensorflow_datasets", reason="needs the extra tfds")
 
@@ -92,6 +93,16 @@ def test_outlines_become_masks(tmp_path: pathlib.Path):
     (drawn,) = photographs_of(source)
     assert set(np.unique(sample.ids())) == {0, 1, 2}
     assert np.array_equal(sample.ids(), drawn.ids())
+
+
+def test_masks_of_sbd_become_pictures(tmp_path: pathlib.Path):
+    write_image(tmp_path / "img/a.jpg")
+    (tmp_path / "inst").mkdir()
+    mask = square(v1=LEFT, v2=RIGHT)
+    scipy.io.savemat(tmp_path / "inst/a.mat", {"GTinst": {"Segmentation": mask}})
+    source = Photographs(tmp_path)
+    (sample,) = photographs_of(PreparedPhotographs(prepare(source, tmp_path / "out")))
+    assert np.array_equal(sample.ids(), mask)
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -1,15 +1,15 @@
-"""Sources of training data: every layout is found and read, and bad data is named or left out."""
+"""Sources of training data: every layout is found and read."""
 
 import dataclasses
 import json
-import logging
 import pathlib
 
 import numpy as np
 import pytest
+import scipy.io
 from PIL import Image
 
-from stm_jax.config import Coco, DataConfig, Davis, Photographs, Source, Videos, YoutubeVos
+from stm_jax.config import Coco, DataConfig, Davis, Photographs, Videos, YoutubeVos
 from stm_jax.data import pipeline
 from stm_jax.data.clips import clip_from_video
 from stm_jax.data.coco import filled, run_lengths
@@ -83,6 +83,22 @@ def test_in_voc_only_some_images_have_objects_and_void_is_background(tmp_path: p
     ids = sample.ids()
     assert np.array_equal(ids, np.where(mask == 255, 0, mask))
     assert set(np.unique(ids)) == {0, 1, 2}
+
+
+def test_masks_of_sbd_are_mat_files(tmp_path: pathlib.Path):
+    for name in ("one", "two"):
+        write_image(tmp_path / f"img/{name}.jpg")
+    (tmp_path / "inst").mkdir()
+    expected = square(v1=LEFT, v2=RIGHT)
+    instances = {"Segmentation": expected, "Categories": np.array([[15], [7]])}
+    scipy.io.savemat(tmp_path / "inst/two.mat", {"GTinst": instances}, do_compression=True)
+    (sample,) = photographs_of(Photographs(tmp_path))
+    assert sample.image.name == "two.jpg"
+    assert np.array_equal(sample.read()[1], expected)
+    content = (tmp_path / "inst/two.mat").read_bytes()
+    (tmp_path / "inst/two.mat").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=r"two\.mat is no mask of SBD"):
+        sample.read()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB"])
@@ -211,107 +227,6 @@ def test_an_object_that_comes_later_is_background(tmp_path: pathlib.Path):
         assert last <= first | {0}
         late += first == {0, 1}
     assert late  # some clips begin before it comes
-
-
-CASES = {
-    "truncated": r"b\.jpg cannot be read",
-    "no mask": r"b\.jpg has no mask: there is no .*b\.png",
-    "two sizes": r"b\.png is 10x10 but its image b\.jpg is 96x64",
-    "empty": r"b\.png is empty",
-    "no picture": r"b\.png is not a picture",
-}
-
-
-def spoil(case: str, image: pathlib.Path, mask: pathlib.Path) -> None:
-    match case:
-        case "truncated":
-            image.write_bytes(image.read_bytes()[:400])
-        case "no mask":
-            mask.unlink()
-        case "two sizes":
-            Image.new("L", (10, 10), 255).save(mask)
-        case "empty":
-            Image.new("L", (96, 64), 0).save(mask)
-        case "no picture":
-            mask.write_bytes(b"<html>not found</html>")
-
-
-def first_batches(config: DataConfig, start: int = 0, count: int = 3) -> list[np.ndarray]:
-    clips = training_clips(config, seed=3, steps=8, start=start)
-    return [next(clips)["masks"] for _ in range(count)]
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_a_bad_photograph_is_named_or_skipped(
-    tmp_path: pathlib.Path, case: str, caplog: pytest.LogCaptureFixture
-):
-    for name in ("a", "b", "c"):
-        write_pair(tmp_path / f"{name}.jpg", tmp_path / f"{name}.png", left=30)
-    spoil(case, tmp_path / "b.jpg", tmp_path / "b.png")
-    config = DataConfig((Photographs(tmp_path),), pasted=1, size=16, batch_size=2)
-    with pytest.raises(InputError, match=CASES[case]):
-        first_batches(config)
-    skipping = dataclasses.replace(config, bad_files="skip")
-    with caplog.at_level(logging.WARNING, "stm_jax.data"):
-        batches = first_batches(skipping)
-    (line,) = caplog.messages
-    assert "b.jpg" in line or "b.png" in line
-    assert line.startswith(("left out 1 of the 3", "skipped, 1 so far"))
-    again = first_batches(skipping, start=1, count=2)
-    assert np.array_equal(batches[1:], again)
-
-
-def test_nothing_that_can_be_used_is_an_error_also_when_skipping(tmp_path: pathlib.Path):
-    for name in ("a", "b"):
-        write_pair(tmp_path / f"{name}.jpg", tmp_path / f"{name}.png", left=30)
-        spoil("empty", tmp_path / f"{name}.jpg", tmp_path / f"{name}.png")
-    config = DataConfig((Photographs(tmp_path),), bad_files="skip", size=16, batch_size=2)
-    with pytest.raises(InputError, match=r"100 clips in a row .* is empty"):
-        first_batches(config)
-
-
-def test_bad_videos_are_named_or_left_out(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture):
-    davis2017(
-        tmp_path, {"cat": (3, 24, 32, (1,)), "dog": (2, 24, 32, (1,)), "fox": (3, 24, 32, (1,))}
-    )
-    (tmp_path / "Annotations/480p/dog/00001.png").unlink()
-    with pytest.raises(InputError, match=r"dog.00001\.png has no mask"):
-        videos_of(Videos(tmp_path))
-    (tmp_path / "JPEGImages/480p/dog/00001.png").unlink()
-    with pytest.raises(InputError, match="dog has 1 frame with a mask: a clip needs two"):
-        videos_of(Videos(tmp_path))
-    assert [video.name for video in videos_of(Videos(tmp_path), "skip")] == ["cat", "fox"]
-    assert "left out 1 of the 3" in caplog.text
-    for path in (tmp_path / "Annotations/480p/fox").iterdir():
-        write_palette(path, np.zeros((24, 32), np.uint8))
-    config = DataConfig((Videos(tmp_path),), bad_files="skip", size=16, batch_size=2)
-    caplog.clear()
-    first_batches(config)
-    assert sum("no mask of" in line and "fox shows an object" in line for line in caplog.messages)
-
-
-@pytest.mark.parametrize(
-    ("source", "said"),
-    [
-        (Photographs(pathlib.Path("here")), r"looked for images/ with masks/, .* holds stray$"),
-        (Photographs(pathlib.Path("none")), "none: no such folder"),
-        (Photographs(pathlib.Path("hollow")), "nothing in .*hollow that can be used"),
-        (Videos(pathlib.Path("here")), "JPEGImages: no such folder; .* holds stray"),
-        (YoutubeVos(pathlib.Path("none")), "none: no such folder"),
-        (Coco(pathlib.Path("none"), pathlib.Path("here")), "none: no such file"),
-        (Coco(pathlib.Path("bad.json"), pathlib.Path("here")), "is no COCO file"),
-    ],
-)
-def test_an_unknown_layout_says_what_is_there(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, source: Source, said: str
-):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "here/stray").mkdir(parents=True)
-    (tmp_path / "hollow/images").mkdir(parents=True)
-    (tmp_path / "hollow/masks").mkdir()
-    (tmp_path / "bad.json").write_text('{"videos": {}}')
-    with pytest.raises(InputError, match=said):
-        training_clips(DataConfig((source,), bad_files="skip"), seed=0, steps=1)
 
 
 def test_sources_are_mixed_by_weight(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):

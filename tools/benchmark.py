@@ -31,6 +31,10 @@ measures no network, but the scoring of masks: see tools/benchmark_scoring.py, w
     python tools/benchmark.py --sections training --objects 1
 
 times a training step, from the bytes of a clip to new weights: see tools/benchmark_training.py.
+
+    python tools/benchmark.py --sections pipeline
+
+measures how fast training clips are made: see tools/benchmark_pipeline.py, which it runs.
 """
 
 import collections
@@ -90,7 +94,7 @@ class Options:
     dtype: Literal["float32", "bfloat16"] = "float32"
     rounds: int = 7
     sections: tuple[
-        Literal["network", "objects", "presets", "reads", "scoring", "training"], ...
+        Literal["network", "objects", "presets", "reads", "scoring", "training", "pipeline"], ...
     ] = (
         "network",
         "objects",
@@ -205,14 +209,24 @@ def compare_steps(options: Options, model: Model) -> None:
 
 def compare_scoring(options: Options) -> None:
     """Runs tools/benchmark_scoring.py, whose processes shall not import JAX and PyTorch."""
-    script = pathlib.Path(__file__).with_name("benchmark_scoring.py")
-    objects = map(str, options.objects)
-    command = [sys.executable, script, "--objects", *objects, "--rounds", str(options.rounds)]
-    subprocess.run(command, check=True)
+    run_script("benchmark_scoring.py", options, "--objects", *map(str, options.objects))
 
 
-# A section is a function of the options and the model that prints what it measures. Scoring needs
-# no model.
+def measure_pipeline(options: Options) -> None:
+    """Runs tools/benchmark_pipeline.py, for the same reason."""
+    run_script("benchmark_pipeline.py", options)
+
+
+def run_script(name: str, options: Options, *given: str) -> None:
+    """Runs a script beside this one; if it fails it has said why."""
+    script = pathlib.Path(__file__).with_name(name)
+    done = subprocess.run([sys.executable, script, *given, "--rounds", str(options.rounds)])
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+# A section is a function of the options and the model that prints what it measures. Scoring and
+# the pipeline need no model.
 SECTIONS = {
     "network": compare_network,
     "objects": compare_objects,
@@ -269,6 +283,8 @@ def main(options: Options) -> None:
     """Runs the sections one after the other."""
     if "scoring" in options.sections:
         compare_scoring(options)
+    if "pipeline" in options.sections:
+        measure_pipeline(options)
     sections = [SECTIONS[name] for name in options.sections if name in SECTIONS]
     if not sections:
         return

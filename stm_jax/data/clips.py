@@ -92,14 +92,16 @@ def clip_from_video(
     indices = _frames_in_order(len(video.samples), skip, rng, length)
     samples = [video.samples[i] for i in indices]
     masks = [sample.ids() for sample in samples]
-    _check_video(video, masks)
+    _check_video(video, samples, masks)
     return _clip(samples, masks, VIDEO, pasted, rng, size, objects)
 
 
-def _check_video(video: Video, masks: Sequence[np.ndarray]) -> None:
+def _check_video(video: Video, samples: Sequence[Sample], masks: Sequence[np.ndarray]) -> None:
     folder = video.samples[0].image.parent
     sizes = {mask.shape for mask in masks}
     if len(sizes) > 1:
+        for sample in samples:
+            sample.read()  # names a mask that is not of its frame's size
         found = " and of ".join(sorted(f"{width}x{height}" for height, width in sizes))
         raise InputError(f"{folder} has frames of {found} pixels; make their sizes equal")
     # The objects may be out of sight for a while, but not all the time.

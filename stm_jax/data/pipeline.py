@@ -1,6 +1,6 @@
 """Batches of training clips, deterministic given the seed and the step (grain)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import grain
 import numpy as np
@@ -27,24 +27,49 @@ def training_clips(
     process: int = 0,
     processes: int = 1,
     workers: int = 0,
-) -> Iterator[Clip]:
-    """Yields endless batches {"frames": (b, t, s, s, 3), "masks": (b, t, s, s)}, both uint8.
+) -> grain.DatasetIterator[Clip]:
+    """Yields what `clip_batches` holds, endlessly, made ahead of time.
 
-    Clip i of a stage is the same whoever makes it: batches are the same with any number of
-    processes and workers, and a run goes on anywhere by saying where.
+    Args:
+        config, seed, steps, process, processes: As of `clip_batches`.
+        start: With which batch to begin.
+        workers: Processes that make clips; 0 for two threads.
+
+    Raises:
+        InputError: As of `clip_batches`; from the iterator: a file cannot be used.
+    """
+    batches = clip_batches(config, seed, steps, start=start, process=process, processes=processes)
+    if workers:
+        options = grain.MultiprocessingOptions(num_workers=workers)
+        threads = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
+        return iter(batches.to_iter_dataset(threads).mp_prefetch(options))
+    return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)))
+
+
+def clip_batches(
+    config: DataConfig,
+    seed: int,
+    steps: int,
+    *,
+    start: int = 0,
+    process: int = 0,
+    processes: int = 1,
+) -> grain.MapDataset[Clip]:
+    """Returns batches {"frames": (b, t, s, s, 3), "masks": (b, t, s, s)}, both uint8.
+
+    Each is made when it is asked for. Clip i of a stage is the same whoever makes it: batches are
+    the same with any number of processes and workers, and a run goes on anywhere by saying where.
 
     Args:
         config: What to feed.
         seed: The same seed gives the same batches.
         steps: How many steps the stage has: the curriculum's length.
-        start: With which batch to begin.
+        start: Which batch is the first.
         process: Which of the processes that share the global batch this one is ...
         processes: ... and how many there are; b is the global batch over their number.
-        workers: Processes that make clips ahead of time; 0 for two threads.
 
     Raises:
-        InputError: A folder has nothing in it, a mask is missing, or the batch cannot be shared;
-            from the iterator: a file cannot be used.
+        InputError: A folder has nothing in it, a mask is missing, or the batch cannot be shared.
     """
     if config.batch_size % processes:
         raise InputError(
@@ -79,12 +104,7 @@ def training_clips(
         weights.append(source.weight)
     mixed = grain.MapDataset.mix(parts, weights) if len(parts) > 1 else parts[0]
     mine = mixed[start * config.batch_size + process :: processes]
-    batches = mine.batch(config.batch_size // processes)
-    if workers:
-        options = grain.MultiprocessingOptions(num_workers=workers)
-        threads = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
-        return iter(batches.to_iter_dataset(threads).mp_prefetch(options))
-    return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)))
+    return mine.batch(config.batch_size // processes)
 
 
 def _listed(config: DataConfig) -> tuple[dict[int, list[Sample]], dict[int, list[Video]]]:

@@ -40,7 +40,9 @@ PAIRED = (
     ("DUTS-TE-Image", "DUTS-TE-Mask"),
     ("images", "ground_truth_mask"),  # ECSSD
 )
-VOC = ("JPEGImages", "SegmentationObject")  # most of its images have no mask
+VOC = ("JPEGImages", "SegmentationObject", ".png")
+SBD = ("img", "inst", ".mat")
+"""Where pictures and masks are, and the masks' suffix. Most of the images of VOC have no mask."""
 HOLDS_VIDEOS = "give the folder that holds JPEGImages"
 
 Pairs = Iterable[tuple[pathlib.Path, pathlib.Path | None]]
@@ -105,14 +107,16 @@ def _pairs(source: Photographs) -> list[Sample]:
         if (folder / images).is_dir() and (folder / masks).is_dir():
             files = _files(folder / images, PICTURES)
             return [Sample(f, folder / masks / f"{f.stem}.png") for f in files]
-    images, masks = folder / VOC[0], folder / VOC[1]
-    if images.is_dir() and masks.is_dir():
-        files = _files(masks, (".png",))
-        return [Sample(images / f"{f.stem}.jpg", f) for f in files]
+    for images, masks, suffix in (VOC, SBD):
+        if (folder / images).is_dir() and (folder / masks).is_dir():
+            files = _files(folder / masks, (suffix,))
+            return [Sample(folder / images / f"{f.stem}.jpg", f) for f in files]
     files = _files(folder, (".jpg", ".jpeg"))
     if any(file.with_suffix(".png").is_file() for file in files):  # MSRA10K
         return [Sample(file, file.with_suffix(".png")) for file in files]
-    looked_for = ", ".join(f"{images}/ with {masks}/" for images, masks in (*PAIRED, VOC))
+    looked_for = ", ".join(
+        f"{images}/ with {masks}/" for images, masks in (*PAIRED, VOC[:2], SBD[:2])
+    )
     raise InputError(
         f"{folder} has no photographs with masks: looked for {looked_for}, and NAME.jpg with "
         f"NAME.png; {holds(folder)}"

@@ -144,9 +144,9 @@ def describe(video: Video, tell: Told = lambda _: None) -> Entry:
 
 
 def encoded_pair(sample: Sample) -> tuple[bytes, bytes]:
-    """Returns the bytes of a picture and of its mask; outlines become a palette PNG."""
-    if isinstance(sample.mask, Outlines):
-        return sample.image.read_bytes(), encoded_mask(sample.mask.ids())
+    """Returns the bytes of a picture and of its mask; what is no picture becomes a palette PNG."""
+    if isinstance(sample.mask, Outlines) or sample.mask.name.endswith(".mat"):
+        return sample.image.read_bytes(), encoded_mask(sample.ids())
     return sample.image.read_bytes(), sample.mask.read_bytes()
 
 

@@ -1,5 +1,7 @@
 """Reads the true masks of a benchmark, in which void (255: nobody knows) stays void."""
 
+import io
+
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
@@ -7,6 +9,7 @@ from PIL import Image
 from stm_jax.data.image_files import Encoded, open_image
 from stm_jax.data.masks import VOID, mask_of
 from stm_jax.data.palette import davis_palette
+from stm_jax.errors import InputError
 
 
 def read_truth(path: Encoded) -> UInt8[np.ndarray, "height width"]:
@@ -16,9 +19,13 @@ def read_truth(path: Encoded) -> UInt8[np.ndarray, "height width"]:
     indices even if it shows a single object in a colour of its own: in YouTube-VOS, whose palette
     is not that of DAVIS, a mask may show object 3 alone. Grey with 0 and 255 only is one object.
 
+    A .mat file of SBD gives its instances.
+
     Raises:
         InputError: The file cannot be read, or is no mask (see `read_mask`).
     """
+    if path.name.endswith(".mat"):
+        return _read_mat(path)
     image = open_image(path)
     if image.mode == "1":
         return np.array(image, np.uint8)
@@ -31,6 +38,19 @@ def read_truth(path: Encoded) -> UInt8[np.ndarray, "height width"]:
         ids = mask_of(image, path)
         return np.where((values == VOID) & (ids == 0), VOID, ids).astype(np.uint8)
     return mask_of(image, path)
+
+
+def _read_mat(path: Encoded) -> UInt8[np.ndarray, "height width"]:
+    import scipy.io  # only SBD needs it
+
+    try:
+        content = scipy.io.loadmat(io.BytesIO(path.read_bytes()))
+        return np.ascontiguousarray(content["GTinst"]["Segmentation"][0, 0], np.uint8)
+    except Exception as error:  # SciPy raises whatever its reader stumbles over
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{path} is no mask of SBD, with GTinst and its Segmentation ({reason}): get it again"
+        ) from error
 
 
 def _used(image: Image.Image) -> set[int]:
