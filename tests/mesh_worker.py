@@ -59,7 +59,7 @@ def main(out: str, kind: str) -> None:
             cut = jax.tree.map(
                 lambda a: a.reshape(count, BATCH // count, *a.shape[1:]), clips_of(number)
             )
-            state, metrics = step(state, cut)
+            state, metrics, _ = step(state, cut)
             losses.append(float(metrics["loss"][0]))
         params = jax.tree.map(lambda a: np.asarray(a[0]), state["params"])
     else:
@@ -73,7 +73,7 @@ def main(out: str, kind: str) -> None:
             clips = place_clips(mesh, clips)
             if number == 0:
                 lines = reductions(step.lower(state, clips).compile().as_text())
-            state, metrics = step(state, clips)
+            state, metrics, _ = step(state, clips)
             losses.append(float(metrics["loss"]))
         params = jax.tree.map(lambda a: np.asarray(a.addressable_data(0)), state["params"])
     flat = flax.traverse_util.flatten_dict(params, sep="/")

@@ -1,8 +1,12 @@
 """Checkpoints: a damaged one gives way to the one before; another configuration is told of."""
 
 import dataclasses
+import errno
+import os
 import pathlib
+import resource
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ import pytest
 from stm_jax.config import STM_R18, TINY, DataConfig, StageConfig, TrainConfig
 from stm_jax.errors import InputError
 from stm_jax.train import checkpoint
+from stm_jax.train.mesh import abstract_state, data_mesh
 
 CONFIG = TrainConfig(TINY, (StageConfig(DataConfig(), steps=10, learning_rate=1e-3),))
 
@@ -29,8 +34,9 @@ def run(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def restore(run: pathlib.Path) -> tuple[int, dict, list[str]]:
     said: list[str] = []
+    abstract = abstract_state(data_mesh(), jax.eval_shape(lambda: state(0)))
     with checkpoint.open_manager(run) as manager:
-        step, found = checkpoint.restore_newest(manager, state(0), said.append)
+        step, found = checkpoint.restore_newest(manager, abstract, said.append)
     return step, found, said
 
 
@@ -63,9 +69,30 @@ def test_when_none_can_be_read_the_run_stops(run: pathlib.Path):
         restore(run)
 
 
-def test_a_run_without_checkpoints_begins(tmp_path: pathlib.Path):
-    step, found, said = restore(tmp_path)
-    assert (step, said) == (0, []) and found["params"]["a"][0] == 0
+def test_a_full_disk_leaves_the_last_good_one(tmp_path: pathlib.Path):
+    """A limit on the size of files is refused by the system as a full disk is."""
+    noise = np.random.default_rng(0).normal(size=200_000).astype(np.float32)
+    large = {"params": {"a": jnp.asarray(noise), "b": jnp.zeros(())}}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    reason = os.strerror(errno.EFBIG)
+    with checkpoint.open_manager(tmp_path) as manager:
+        checkpoint.save(manager, 1, large)
+        checkpoint.wait(manager)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        try:
+            checkpoint.save(manager, 2, large)
+            with pytest.raises(InputError, match=rf"{reason}.*of step 1: make room") as told:
+                checkpoint.wait(manager)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(told.value)
+    with checkpoint.open_manager(tmp_path) as manager:
+        assert manager.all_steps() == [1]
+        abstract = abstract_state(data_mesh(), jax.eval_shape(lambda: large))
+        step, found = checkpoint.restore_newest(manager, abstract, print)
+        np.testing.assert_array_equal(found["params"]["a"], noise)
+        checkpoint.save(manager, 2, large)  # there is room again
+    assert step == 1 and (tmp_path / "checkpoints/2").is_dir()
 
 
 def test_another_configuration_is_told_of_or_refused(tmp_path: pathlib.Path):

@@ -43,7 +43,7 @@ def our_step(
 
     def call() -> float:
         nonlocal state
-        state, metrics = step(state, place_clips(mesh, clip))
+        state, metrics, _ = step(state, place_clips(mesh, clip))
         return float(metrics["loss"])
 
     return call, cost["flops"] / 1e9

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import logging
 import pathlib
 
 import tyro
@@ -58,6 +59,8 @@ class Train:
 
         from stm_jax.train.loop import train
 
+        # Orbax logs, with their tracebacks, the failures that it raises as well.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()
         validate = Validation(config, self.run_folder) if config.validate_on else None

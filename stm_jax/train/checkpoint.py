@@ -4,10 +4,13 @@ A run's folder holds `config.json`, `log.jsonl` and `checkpoints/STEP/`. The pos
 is the step: batch i is the same whoever makes it.
 """
 
+import contextlib
 import dataclasses
 import json
+import os
 import pathlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -24,33 +27,77 @@ FREE = ("log_every", "checkpoint_every", "validate_every", "bad_steps", "workers
 """What may change from one start of a run to the next without a word: no number depends on it."""
 
 
-def open_manager(run: pathlib.Path) -> ocp.CheckpointManager:
-    """Opens the checkpoints of a run for writing and reading; the newest few are kept."""
-    options = ocp.CheckpointManagerOptions(max_to_keep=KEPT)
-    return ocp.CheckpointManager((run / "checkpoints").absolute(), options=options)
+@contextlib.contextmanager
+def open_manager(run: pathlib.Path) -> Iterator[ocp.CheckpointManager]:
+    """Opens the checkpoints of a run for writing; the newest few are kept.
+
+    What a killed run left half written is removed, so there must be one writer.
+
+    Raises:
+        InputError: At the end, where the last checkpoint could not be written.
+    """
+    options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, cleanup_tmp_directories=True)
+    manager = ocp.CheckpointManager((run / "checkpoints").absolute(), options=options)
+    try:
+        yield manager
+    finally:
+        with _explained(manager):
+            manager.close()
 
 
 def save(manager: ocp.CheckpointManager, step: int, state: Any) -> None:
-    """Saves in the background; a checkpoint that is not complete is never seen by a reader."""
-    manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
+    """Saves in the background; a checkpoint that is not complete is never seen by a reader.
+
+    Raises:
+        InputError: This one or the one before could not be written.
+    """
+    with _explained(manager):
+        manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
+
+
+def wait(manager: ocp.CheckpointManager) -> None:
+    """Returns once what `save` began is on the disk.
+
+    Raises:
+        InputError: It could not be written.
+    """
+    with _explained(manager):
+        manager.wait_until_finished()
+
+
+@contextlib.contextmanager
+def _explained(manager: ocp.CheckpointManager) -> Iterator[None]:
+    """Turns what a write that failed raises, in this or another thread, into an InputError."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # Orbax writes through TensorStore, which raises both
+        found = re.search(r"os_error_code='(\d+)'", str(error))
+        reason = os.strerror(int(found[1])) if found else str(error).strip().partition("\n")[0]
+        manager.reload()
+        whole = manager.all_steps()
+        kept = f"the newest whole one is of step {max(whole)}" if whole else "there is none yet"
+        raise InputError(
+            f"a checkpoint cannot be written to {manager.directory} ({reason}); {kept}: make "
+            "room, and the same command goes on from there"
+        ) from error
 
 
 def restore_newest(
-    manager: ocp.CheckpointManager, state: Any, say: Callable[[str], None]
+    manager: ocp.CheckpointManager, abstract: Any, say: Callable[[str], None]
 ) -> tuple[int, Any]:
-    """Returns step and state of the newest checkpoint that is whole; 0 and `state` if none is.
+    """Returns step and state of the newest checkpoint that is whole.
 
     One that cannot be read is moved out of the way and told of.
 
     Args:
         manager: Of the run.
-        state: A state of the same structure, for shapes and dtypes.
+        abstract: Shapes, dtypes and shardings of the state. It may have been saved on another
+            number of devices.
         say: Takes a line for the user.
 
     Raises:
-        InputError: There are checkpoints, and none of them can be read.
+        InputError: None of the checkpoints can be read.
     """
-    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
     args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
     steps = sorted(manager.all_steps(), reverse=True)
     for step in steps:
@@ -61,12 +108,10 @@ def restore_newest(
             say(f"checkpoint {step} cannot be read, taking the one before ({reason})")
             failed = step
         _put_aside(manager, failed)
-    if steps:
-        raise InputError(
-            f"none of the checkpoints {steps} in {manager.directory} can be read; was the run "
-            "begun with another network or version? give another folder to begin anew"
-        )
-    return 0, state
+    raise InputError(
+        f"none of the checkpoints {steps} in {manager.directory} can be read; was the run "
+        "begun with another network or version? give another folder to begin anew"
+    )
 
 
 def _put_aside(manager: ocp.CheckpointManager, step: int) -> None:
@@ -137,11 +182,14 @@ def load_checkpoint(run: pathlib.Path) -> Model:
         ) from error
     if not (run / "checkpoints").is_dir():
         raise InputError(f"{run} has no checkpoint yet; wait for the first, or train further")
-    with open_manager(run) as manager:
+    reading = ocp.CheckpointManagerOptions(read_only=True)
+    with ocp.CheckpointManager((run / "checkpoints").absolute(), options=reading) as manager:
         step = manager.latest_step()
         if step is None:
             raise InputError(f"{run} has no checkpoint yet; wait for the first, or train further")
-        args = ocp.args.Composite(state=ocp.args.StandardRestore())
+        # It may have been saved on other devices than there are here.
+        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(fallback_sharding=here))
         state = manager.restore(step, args=args)["state"]
     params = state.get("average") or state["params"]
     return Model(config, {"params": params, "batch_stats": state["batch_stats"]})

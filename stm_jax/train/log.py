@@ -1,4 +1,4 @@
-"""What a run tells: a progress bar, log.jsonl for programs, TensorBoard scalars."""
+"""What a run tells: a progress bar, log.jsonl for programs, TensorBoard scalars and pictures."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ from tensorboardX import SummaryWriter
 
 from stm_jax.config import StageConfig, TrainConfig
 from stm_jax.errors import InputError
-from stm_jax.nn.model import Model
+from stm_jax.train.pictures import picture_of
 from stm_jax.train.step import learning_rates
 
 TRACED_STEPS = range(5, 8)  # of a stage: compiling is over
@@ -26,16 +26,15 @@ class RunLog:
     Only the first of several processes writes.
     """
 
-    def __init__(self, run: pathlib.Path, config: TrainConfig, model: Model) -> None:
+    def __init__(self, run: pathlib.Path, config: TrainConfig, parameters: int) -> None:
         self._run, self._config = run, config
         self._total = sum(stage.steps for stage in config.stages)
         self._schedule = learning_rates(config.stages)
         self._speaks = jax.process_index() == 0
-        self._stage, self._batch_size = 0, 1
+        self._stage, self._stage_end, self._batch_size = 0, 0, 1
         self._metrics: list[dict] = []
         self._since = time.perf_counter()
-        count = sum(leaf.size for leaf in jax.tree.leaves(model.variables["params"]))
-        self._about = f"{config.model.name}: {count / 1e6:.1f} million parameters"
+        self._about = f"{config.model.name}: {parameters / 1e6:.1f} million parameters"
 
     def __enter__(self) -> "RunLog":
         self._stack = contextlib.ExitStack()
@@ -66,12 +65,28 @@ class RunLog:
         if self._speaks:
             self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def begin_stage(self, index: int, stage: StageConfig, done: int) -> None:
-        """Tells which stage the next steps belong to."""
-        self._stage, self._batch_size = index + 1, stage.data.batch_size
+    def begin_stage(
+        self, index: int, stage: StageConfig, begin: int, done: int, gflop: float | None
+    ) -> None:
+        """Tells which stage the next steps belong to.
+
+        Args:
+            index: Of the stage, from 0.
+            stage: Its configuration.
+            begin: The step that it begins at.
+            done: The step that it goes on from.
+            gflop: The work of a step, where it is known.
+        """
+        self._stage, self._stage_end = index + 1, begin + stage.steps
+        self._batch_size = stage.data.batch_size
         self._metrics, self._since = [], time.perf_counter()
         if self._speaks:
             self._bar.update(self._task, completed=done)
+        work = "" if gflop is None else f", {gflop:.3g} GFLOP a step"
+        self.say(
+            f"stage {index + 1}: steps {begin + 1} to {self._stage_end}, {self._batch_size} clips "
+            f"of {stage.data.length} x {stage.data.size} x {stage.data.size}{work}"
+        )
 
     def add(self, step: int, metrics: dict) -> None:
         """Takes a step's metrics, and reports when it is time.
@@ -82,7 +97,7 @@ class RunLog:
         self._metrics.append(metrics)
         if self._speaks:
             self._bar.update(self._task, completed=step)
-        if step % self._config.log_every and step != self._total:
+        if step % self._config.log_every and step != self._stage_end:
             return
         read = {name: np.array([m[name] for m in self._metrics]) for name in metrics}
         worst = int(read.pop("bad_steps").max())
@@ -103,7 +118,21 @@ class RunLog:
         self._write({"step": step, "validation": scores})
         for name, value in scores.items():
             self._board.add_scalar(f"validation/{name}", value, step)
-        self._since = time.perf_counter()  # it took its time, which was no step's
+
+    def add_picture(self, step: int, batch: dict[str, np.ndarray], labels: jax.Array) -> None:
+        """Shows a few clips of this process, and what was predicted of them, in TensorBoard."""
+        if not self._speaks:
+            return
+        predicted = np.concatenate([shard.data for shard in labels.addressable_shards])
+        picture = picture_of(batch["frames"], batch["masks"], predicted)
+        self._board.add_image("train/frame_truth_prediction", picture, step, dataformats="HWC")
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """What happens inside takes its time, which is no step's."""
+        began = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - began
 
     @contextlib.contextmanager
     def trace(self, wanted: bool, step_of_stage: int) -> Iterator[None]:

@@ -17,7 +17,7 @@ from stm_jax.nn.model import Model, random_model
 from stm_jax.train import checkpoint
 from stm_jax.train.key_start import start_keys
 from stm_jax.train.log import RunLog
-from stm_jax.train.mesh import data_mesh, place_clips, place_state
+from stm_jax.train.mesh import abstract_state, data_mesh, place_clips, place_state
 from stm_jax.train.preemption import StopSignal
 from stm_jax.train.step import State, initial_state, make_optimizer, make_step
 
@@ -51,44 +51,55 @@ def train(
     run.mkdir(parents=True, exist_ok=True)
     mesh = data_mesh()
     _check_batches(config, mesh.size)
-    model = _initial_model(config)
     optimizer = make_optimizer(config)
-    state = initial_state(model.variables, optimizer, config.average_decay > 0)
 
-    with (
-        checkpoint.open_manager(run) as manager,
-        RunLog(run, config, model) as log,
-        StopSignal() as stop,
-    ):
-        checkpoint.write_config(run, config, log.say)
-        done, state = checkpoint.restore_newest(manager, state, log.say)
-        if done:
-            log.say(f"going on from step {done}")
-        state = place_state(mesh, state)
-        for index, (begin, stage) in enumerate(_stages(config)):
-            end = begin + stage.steps
-            if done >= end:
-                continue
-            clips = _clips(config, index, stage, done - begin)
-            step = make_step(config, stage, optimizer, mesh)
-            log.begin_stage(index, stage, done)
-            while done < end:
-                with log.trace(profile, done - begin):
-                    state, metrics = step(state, place_clips(mesh, dict(next(clips))))
-                done += 1
-                log.add(done, metrics)
-                due = done % config.validate_every == 0 or done == end
-                if validate and due and jax.process_index() == 0:
-                    log.add_scores(done, validate(done, _result(config, state)))
-                stopping = stop.asked(done)
-                if done % config.checkpoint_every == 0 or done == end or stopping:
-                    checkpoint.save(manager, done, state)
-                if stopping:
-                    manager.wait_until_finished()
-                    raise KeyboardInterrupt(
-                        f"stopped after step {done}; the same command goes on from there"
-                    )
+    def first_state(model: Model) -> State:
+        return initial_state(model.variables, optimizer, config.average_decay > 0)
+
+    shapes = jax.eval_shape(lambda: first_state(random_model(config.model)))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+    with checkpoint.open_manager(run) as manager:
+        # Before the configuration is written: a trunk that cannot be read leaves no run behind.
+        begun = bool(manager.all_steps())
+        state = None if begun else place_state(mesh, first_state(_initial_model(config)))
+        with RunLog(run, config, parameters) as log, StopSignal() as stop:
+            checkpoint.write_config(run, config, log.say)
+            done = 0
+            if state is None:
+                abstract = abstract_state(mesh, shapes)
+                done, state = checkpoint.restore_newest(manager, abstract, log.say)
+                log.say(f"going on from step {done}")
+            for index, (begin, stage) in enumerate(_stages(config)):
+                if done >= begin + stage.steps:
+                    continue
+                step = make_step(config, stage, optimizer, mesh)
+                log.begin_stage(index, stage, begin, done, _gflop_of(config, stage, step, state))
+                clips = _clips(config, index, stage, done - begin)
+                while done < begin + stage.steps:
+                    batch = dict(next(clips))
+                    with log.trace(profile, done - begin):
+                        state, metrics, labels = step(state, place_clips(mesh, batch))
+                    done += 1
+                    log.add(done, metrics)
+                    with log.aside():
+                        last = done == begin + stage.steps
+                        if validate and (last or done % config.validate_every == 0):
+                            _validate(validate, log, done, _result(config, state))
+                        stopping = stop.asked(done)
+                        if last or stopping or done % config.checkpoint_every == 0:
+                            checkpoint.save(manager, done, state)
+                            log.add_picture(done, batch, labels)
+                    if stopping:
+                        checkpoint.wait(manager)
+                        raise KeyboardInterrupt(
+                            f"stopped after step {done}; the same command goes on from there"
+                        )
     return _result(config, state)
+
+
+def _validate(validate: Validate, log: RunLog, done: int, model: Model) -> None:
+    if jax.process_index() == 0:
+        log.add_scores(done, validate(done, model))
 
 
 def _stages(config: TrainConfig) -> Iterator[tuple[int, StageConfig]]:
@@ -126,6 +137,20 @@ def _initial_model(config: TrainConfig) -> Model:
     batches = -(-config.key_frames // config.stages[0].data.batch_size)
     frames = [next(clips)["frames"][:, 0] for _ in range(batches)]
     return start_keys(model, np.concatenate(frames)[: config.key_frames])
+
+
+def _gflop_of(config: TrainConfig, stage: StageConfig, step: Any, state: State) -> float | None:
+    """Returns the work of a step by XLA's count of the program as it is written, not compiled.
+
+    A multiplication and an addition are two; None where XLA does not count.
+    """
+    data = stage.data
+    masks = jax.ShapeDtypeStruct((data.batch_size, data.length, data.size, data.size), np.uint8)
+    clips = {"frames": jax.ShapeDtypeStruct((*masks.shape, 3), np.uint8), "masks": masks}
+    cost = step.lower(state, clips).cost_analysis() or {}
+    # What XLA counts is one device's work, and of a loop its body once.
+    parts = jax.device_count() * config.accumulate
+    return parts * cost["flops"] / 1e9 if "flops" in cost else None
 
 
 def _check_batches(config: TrainConfig, devices: int) -> None:

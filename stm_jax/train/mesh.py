@@ -47,3 +47,11 @@ def place_state(mesh: Mesh, state: dict) -> dict:
         return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
 
     return jax.tree.map(placed, state)
+
+
+def abstract_state(mesh: Mesh, shapes: dict) -> dict:
+    """Returns the shapes of a state that lies on every device."""
+    sharding = replicated(mesh)
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes
+    )

@@ -22,7 +22,8 @@ State = dict[str, Any]
 "average" holds the moving average of the parameters, or is empty.
 """
 
-Step = Callable[[State, dict], tuple[State, dict]]
+Step = Callable[[State, dict], tuple[State, dict, jax.Array]]
+"""From state and clips to the new state, metrics, and the ids that were predicted."""
 
 
 def learning_rates(stages: tuple[StageConfig, ...]) -> optax.Schedule:
@@ -86,7 +87,7 @@ def make_step(
     optimizer: optax.GradientTransformation,
     mesh: Mesh,
 ) -> Step:
-    """Returns the compiled step (state, clips) -> (state, metrics) over a mesh.
+    """Returns the compiled step (state, clips) -> (state, metrics, labels) over a mesh.
 
     The state is replicated and donated, the clips lie along the mesh's only axis. The gradient
     is that of the mean over the global batch, so the number of devices changes nothing but
@@ -94,7 +95,8 @@ def make_step(
 
     Metrics are scalars: loss, the gradient's global norm, the mean intersection over union of
     "some object" on the segmented frames, and how many steps in a row, this one included, had
-    no finite gradient.
+    no finite gradient. Labels are the predicted ids of every frame but the first, uint8
+    (b, t-1, h, w), and lie along the mesh as the clips do.
     """
     # By hand rather than by the compiler: it would reduce a gradient for each use of a weight,
     # and the same encoder and decoder are used for every frame. Unchecked, because otherwise
@@ -103,14 +105,14 @@ def make_step(
         functools.partial(_gradients, config, stage),
         mesh=mesh,
         in_specs=(PartitionSpec(), PartitionSpec(), PartitionSpec(DATA)),
-        out_specs=PartitionSpec(),
+        out_specs=(PartitionSpec(), PartitionSpec(DATA)),
         check_vma=False,
     )
     return jax.jit(
         functools.partial(_step, config, optimizer, gradients),
         donate_argnums=0,
         in_shardings=(replicated(mesh), by_clip(mesh)),
-        out_shardings=(replicated(mesh), replicated(mesh)),
+        out_shardings=(replicated(mesh), replicated(mesh), by_clip(mesh)),
     )
 
 
@@ -127,11 +129,11 @@ def make_pmap_step(
 def _step(
     config: TrainConfig,
     optimizer: optax.GradientTransformation,
-    gradients_of: Callable[[Variables, Variables, dict], tuple[jax.Array, jax.Array, Variables]],
+    gradients_of: Callable[[Variables, Variables, dict], Any],
     state: State,
     clips: dict,
-) -> tuple[State, dict]:
-    loss, iou, gradients = gradients_of(state["params"], state["batch_stats"], clips)
+) -> tuple[State, dict, jax.Array]:
+    (loss, iou, gradients), labels = gradients_of(state["params"], state["batch_stats"], clips)
     updates, opt_state = optimizer.update(gradients, state["opt_state"], state["params"])
     params = optax.apply_updates(state["params"], updates)
     average = state["average"]
@@ -150,16 +152,16 @@ def _step(
         "iou": iou,
         "bad_steps": cast(optax.ApplyIfFiniteState, opt_state).notfinite_count,
     }
-    return new_state, metrics
+    return new_state, metrics, labels
 
 
 def _gradients(
     config: TrainConfig, stage: StageConfig, params: Variables, batch_stats: Variables, clips: dict
-) -> tuple[jax.Array, jax.Array, Variables]:
-    """Returns loss, overlap and gradient: of this device's clips, averaged over all devices."""
+) -> tuple[tuple[jax.Array, jax.Array, Variables], jax.Array]:
+    """Returns loss, overlap and gradient, averaged over all devices, and this device's labels."""
     network = STM(config.model, jnp.dtype(config.dtype))
 
-    def loss_of(params: Variables, part: dict) -> tuple[jax.Array, jax.Array]:
+    def loss_of(params: Variables, part: dict) -> tuple[jax.Array, Any]:
         loss, labels = clip_loss(
             network,
             {"params": params, "batch_stats": batch_stats},
@@ -171,27 +173,32 @@ def _gradients(
             read=read_to_train(config.read),
             remat=config.remat,
         )
-        return loss, _overlap(labels, part["masks"][:, 1:])
+        return loss, (_overlap(labels, part["masks"][:, 1:]), labels.astype(jnp.uint8))
 
-    gradient_of = functools.partial(jax.value_and_grad(loss_of, has_aux=True), params)
+    def gradient_of(part: dict) -> tuple[Any, jax.Array]:
+        (loss, (iou, labels)), gradients = jax.value_and_grad(loss_of, has_aux=True)(params, part)
+        return (loss, iou, gradients), labels
+
     if config.accumulate == 1:
-        (loss, iou), gradients = gradient_of(clips)
+        found, labels = gradient_of(clips)
     else:
-        (loss, iou), gradients = _accumulated(gradient_of, clips, config.accumulate)
-    return jax.lax.pmean((loss, iou, gradients), DATA)
+        found, labels = _accumulated(gradient_of, clips, config.accumulate)
+    return jax.lax.pmean(found, DATA), labels
 
 
-def _accumulated(gradient_of: Callable, clips: dict, parts: int) -> Any:
+def _accumulated(gradient_of: Callable, clips: dict, parts: int) -> tuple[Any, jax.Array]:
     """Averages loss and gradient over parts of the batch, one after the other."""
     cut = jax.tree.map(lambda a: a.reshape(parts, a.shape[0] // parts, *a.shape[1:]), clips)
-    shapes = jax.eval_shape(gradient_of, jax.tree.map(lambda a: a[0], cut))
+    shapes, _ = jax.eval_shape(gradient_of, jax.tree.map(lambda a: a[0], cut))
     zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
 
-    def add(total: Any, part: dict) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, total, gradient_of(part)), None
+    def add(total: Any, part: dict) -> tuple[Any, jax.Array]:
+        found, labels = gradient_of(part)
+        return jax.tree.map(jnp.add, total, found), labels
 
-    total, _ = jax.lax.scan(add, zeros, cut)
-    return jax.tree.map(lambda a: a / parts, total)
+    total, labels = jax.lax.scan(add, zeros, cut)
+    labels = labels.reshape(-1, *labels.shape[2:])  # (parts, b / parts, ...) -> (b, ...)
+    return jax.tree.map(lambda a: a / parts, total), labels
 
 
 def _overlap(labels: jax.Array, masks: jax.Array) -> jax.Array:

@@ -1,0 +1,147 @@
+"""A run that is killed goes on to the same result, and may go on with other devices.
+
+    pytest -s tests/test_killed.py --kills 10
+
+kills a run ten times; every second time while a checkpoint is being written.
+"""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import jax
+import numpy as np
+import pytest
+
+import stm_jax
+from tests.conftest import PROJECT
+from tests.test_clips import root  # noqa: F401, a fixture
+
+RECIPE = """
+from pathlib import Path
+from stm_jax.config import TINY, DataConfig, Photographs, StageConfig, TrainConfig, Videos
+
+def get_config():
+    sources = (Photographs(Path(".")), Videos(Path(".")))
+    data = DataConfig(sources, size=32, batch_size=4)
+    stage = StageConfig(data, steps=30, learning_rate=1e-4, warmup_steps=1)
+    return TrainConfig(model=TINY, stages=(stage, stage), log_every=1, checkpoint_every=3)
+"""
+
+COMMAND = "import sys; from stm_jax.cli import main; sys.exit(main())"
+
+Start = Callable[..., subprocess.Popen]
+
+
+@pytest.fixture
+def start(
+    root: pathlib.Path,  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Start:
+    """Returns what starts, or goes on with, a run in a process of its own."""
+    folder = tmp_path_factory.mktemp("recipe")
+    recipe = folder / "recipe.py"
+    recipe.write_text(RECIPE)
+
+    def begin(run: pathlib.Path, *changes: str, devices: int = 1) -> subprocess.Popen:
+        arguments = ["--config", recipe, "--data", root, "--run-folder", run, *changes]
+        environment = {
+            "PYTHONPATH": str(PROJECT),
+            "JAX_PLATFORMS": "cpu",
+            "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        }
+        return subprocess.Popen(
+            [sys.executable, "-c", COMMAND, "train", *map(str, arguments)],
+            cwd=PROJECT,
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    return begin
+
+
+def finish(process: subprocess.Popen) -> str:
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output[-3000:]
+    return output
+
+
+def steps_logged(run: pathlib.Path) -> int:
+    log = run / "log.jsonl"
+    return log.read_bytes().count(b"\n") if log.is_file() else 0
+
+
+def half_written(run: pathlib.Path) -> bool:
+    return any((run / "checkpoints").glob("*.orbax-checkpoint-tmp*"))
+
+
+def kill(process: subprocess.Popen, when: Callable[[], bool]) -> str:
+    """Kills the run as soon as `when` says so, and returns what it had printed."""
+    while not when():
+        assert process.poll() is None, process.communicate()[0][-3000:]
+        time.sleep(0.0005)
+    process.kill()
+    output, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    return output
+
+
+def variables_of(run: pathlib.Path) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(stm_jax.load(run).variables)]
+
+
+def test_a_killed_run_ends_with_the_same_bits(
+    start: Start, tmp_path: pathlib.Path, request: pytest.FixtureRequest
+):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(start(whole))
+    rng = np.random.default_rng(0)
+    torn = 0
+    for number in range(request.config.getoption("--kills")):
+        process, before = start(killed), steps_logged(killed)
+        if number % 2 == 0:
+            # What an earlier kill left half written is gone once the first step is logged.
+            kill(process, lambda b=before: steps_logged(killed) > b and half_written(killed))
+        else:
+            steps, delay = int(rng.integers(1, 10)), rng.uniform(0, 0.05)
+            kill(
+                process,
+                lambda goal=before + steps, d=delay: (
+                    steps_logged(killed) >= goal and time.sleep(d) is None
+                ),
+            )
+        torn += half_written(killed)
+        print(f"kill {number + 1}: after {steps_logged(killed) - before} steps, {torn} torn so far")
+    assert torn  # at least one kill fell into the writing of a checkpoint
+    finish(start(killed))
+    assert not half_written(killed)
+    for expected, found in zip(variables_of(whole), variables_of(killed), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_run_goes_on_with_another_number_of_devices(start: Start, tmp_path: pathlib.Path):
+    changes = ("stages.0.steps=6", "stages.1.steps=6", "checkpoint_every=2")
+    whole, moved = tmp_path / "whole", tmp_path / "moved"
+    finish(start(whole, *changes))
+    # Once step 5 is logged step 2 is on the disk, for the saving of step 4 waits for it.
+    kill(start(moved, *changes), lambda: steps_logged(moved) >= 5)
+    before = steps_logged(moved)
+    output = kill(start(moved, *changes, devices=4), lambda: steps_logged(moved) >= before + 5)
+    assert "going on from step" in output and "4 x cpu" in output
+    variables_of(moved)  # can be read on one device
+    output = finish(start(moved, *changes))
+    assert "going on from step" in output and "1 x cpu" in output
+    expected, found = (
+        np.concatenate([leaf.ravel() for leaf in variables_of(run)]) for run in (whole, moved)
+    )
+    difference = np.linalg.norm(found - expected) / np.linalg.norm(expected)
+    print(f"differ by {difference:.1e}, relative")
+    assert 0 < difference <= 1e-5
