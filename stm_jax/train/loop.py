@@ -1,15 +1,17 @@
 """A training run, read from top to bottom."""
 
+import functools
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from stm_jax.config import StageConfig, TrainConfig
+from stm_jax.config import DataConfig, StageConfig, TrainConfig
 from stm_jax.convert.trunk import with_trunk
 from stm_jax.data.pipeline import training_clips
 from stm_jax.errors import InputError
@@ -17,7 +19,7 @@ from stm_jax.nn.model import Model, random_model
 from stm_jax.train import checkpoint
 from stm_jax.train.key_start import start_keys
 from stm_jax.train.log import RunLog
-from stm_jax.train.mesh import abstract_state, data_mesh, place_clips, place_state
+from stm_jax.train.mesh import abstract_state, by_clip, data_mesh, place_clips, place_state
 from stm_jax.train.preemption import StopSignal
 from stm_jax.train.step import State, initial_state, make_optimizer, make_step
 
@@ -73,7 +75,9 @@ def train(
                 if done >= begin + stage.steps:
                     continue
                 step = make_step(config, stage, optimizer, mesh)
-                log.begin_stage(index, stage, begin, done, _gflop_of(config, stage, step, state))
+                log.begin_stage(
+                    index, stage, begin, done, _gflop_of(config, stage.data, step, mesh, state)
+                )
                 clips = _clips(config, index, stage, done - begin)
                 while done < begin + stage.steps:
                     batch = dict(next(clips))
@@ -139,18 +143,21 @@ def _initial_model(config: TrainConfig) -> Model:
     return start_keys(model, np.concatenate(frames)[: config.key_frames])
 
 
-def _gflop_of(config: TrainConfig, stage: StageConfig, step: Any, state: State) -> float | None:
+def _gflop_of(
+    config: TrainConfig, data: DataConfig, step: Any, mesh: Mesh, state: State
+) -> float | None:
     """Returns the work of a step by XLA's count of the program as it is written, not compiled.
 
     A multiplication and an addition are two; None where XLA does not count.
     """
-    data = stage.data
-    masks = jax.ShapeDtypeStruct((data.batch_size, data.length, data.size, data.size), np.uint8)
-    clips = {"frames": jax.ShapeDtypeStruct((*masks.shape, 3), np.uint8), "masks": masks}
-    cost = step.lower(state, clips).cost_analysis() or {}
+    shape = (data.batch_size, data.length, data.size, data.size)
+    # Sharded as the clips will be, so that the step is not traced once more for them.
+    of_clips = functools.partial(jax.ShapeDtypeStruct, dtype=np.uint8, sharding=by_clip(mesh))
+    lowered = step.lower(state, {"frames": of_clips((*shape, 3)), "masks": of_clips(shape)})
+    counted = lowered.cost_analysis() or {}
     # What XLA counts is one device's work, and of a loop its body once.
-    parts = jax.device_count() * config.accumulate
-    return parts * cost["flops"] / 1e9 if "flops" in cost else None
+    parts = mesh.size * config.accumulate
+    return parts * counted["flops"] / 1e9 if "flops" in counted else None
 
 
 def _check_batches(config: TrainConfig, devices: int) -> None:
