@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import logging
 import pathlib
+import sys
 
 import tyro
 
@@ -59,8 +60,7 @@ class Train:
 
         from stm_jax.train.loop import train
 
-        # Orbax logs, with their tracebacks, the failures that it raises as well.
-        logging.getLogger("absl").setLevel(logging.CRITICAL)
+        _hush_threads()
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()
         validate = Validation(config, self.run_folder) if config.validate_on else None
@@ -83,6 +83,19 @@ class Train:
                 f"the other hosts cannot be joined ({error}); give --coordinator, --hosts and "
                 "--host"
             ) from error
+
+
+def _hush_threads() -> None:
+    """Keeps off the screen what the threads of Orbax print of a failure that it raises as well."""
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    before = sys.unraisablehook
+
+    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            before(unraisable)
+
+    sys.unraisablehook = hook
 
 
 def load_config(path: pathlib.Path) -> TrainConfig:
