@@ -4,7 +4,6 @@ import dataclasses
 import importlib.util
 import logging
 import pathlib
-import sys
 
 import tyro
 
@@ -60,7 +59,8 @@ class Train:
 
         from stm_jax.train.loop import train
 
-        _hush_threads()
+        # Orbax logs, with their tracebacks, the failures that it raises as well.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()
         validate = Validation(config, self.run_folder) if config.validate_on else None
@@ -83,19 +83,6 @@ class Train:
                 f"the other hosts cannot be joined ({error}); give --coordinator, --hosts and "
                 "--host"
             ) from error
-
-
-def _hush_threads() -> None:
-    """Keeps off the screen what the threads of Orbax print of a failure that it raises as well."""
-    for name in ("absl", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    before = sys.unraisablehook
-
-    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
-        if str(unraisable.exc_value) != "Event loop is closed":
-            before(unraisable)
-
-    sys.unraisablehook = hook
 
 
 def load_config(path: pathlib.Path) -> TrainConfig:
