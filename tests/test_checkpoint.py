@@ -4,7 +4,9 @@ import dataclasses
 import errno
 import os
 import pathlib
-import resource
+import re
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,7 @@ from stm_jax.config import STM_R18, TINY, DataConfig, StageConfig, TrainConfig
 from stm_jax.errors import InputError
 from stm_jax.train import checkpoint
 from stm_jax.train.mesh import abstract_state, data_mesh
+from tests import full_disk_worker
 
 CONFIG = TrainConfig(TINY, (StageConfig(DataConfig(), steps=10, learning_rate=1e-3),))
 
@@ -70,22 +73,15 @@ def test_when_none_can_be_read_the_run_stops(run: pathlib.Path):
 
 
 def test_a_full_disk_leaves_the_last_good_one(tmp_path: pathlib.Path):
-    """A limit on the size of files is refused by the system as a full disk is."""
-    noise = np.random.default_rng(0).normal(size=200_000).astype(np.float32)
+    project = pathlib.Path(__file__).resolve().parent.parent
+    command = [sys.executable, "-m", "tests.full_disk_worker", str(tmp_path)]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (told,) = done.stdout.splitlines()
+    assert re.search(rf"{os.strerror(errno.EFBIG)}.*of step 1: make room", told)
+
+    noise = full_disk_worker.NOISE
     large = {"params": {"a": jnp.asarray(noise), "b": jnp.zeros(())}}
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    reason = os.strerror(errno.EFBIG)
-    with checkpoint.open_manager(tmp_path) as manager:
-        checkpoint.save(manager, 1, large)
-        checkpoint.wait(manager)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-        try:
-            checkpoint.save(manager, 2, large)
-            with pytest.raises(InputError, match=rf"{reason}.*of step 1: make room") as told:
-                checkpoint.wait(manager)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert "\n" not in str(told.value)
     with checkpoint.open_manager(tmp_path) as manager:
         assert manager.all_steps() == [1]
         abstract = abstract_state(data_mesh(), jax.eval_shape(lambda: large))
