@@ -20,6 +20,7 @@ from stm_jax.commands.segment import Segment
 from stm_jax.commands.train import Train
 from stm_jax.commands.variants import Variants
 from stm_jax.errors import InputError
+from stm_jax.freed_memory import keep_freed_memory
 
 # Each a dataclass whose fields are the options, with a method run().
 COMMANDS = {
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Space-Time Memory Networks: follow objects through a video.",
         args=arguments,
     )
+    keep_freed_memory()
     try:
         command.run()
     except InputError as error:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stm_jax.ops.aggregate import aggregate, others
+from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
 from stm_jax.ops.memory_read import affinity, read_dense, read_slots
 from stm_jax.ops.padding import Padding, crop, pad, pad_frames, padding_to_stride
 
@@ -169,6 +169,18 @@ def test_an_empty_slot_weighs_exactly_nothing(read):
     assert not affinity(query_key, keys, some).reshape(6, 4, 6)[:, 1].any()
     # A slot that is only full of zeros is not empty: exp(0) takes weight.
     assert np.abs(read(query_key, keys, values, jnp.ones(4, bool)) - alone).max() > 1
+
+
+@few
+@given(seeds, st.integers(1, 6))
+def test_softmax_over_objects_is_the_softmax(seed, planes):
+    logits = 20 * jax.random.normal(jax.random.key(seed), (2, planes, 3, 5))
+    logits = logits.at[0, -1].set(jnp.finfo(jnp.float32).min)  # as an absent object's
+    expected, pull = jax.vjp(lambda x: jax.nn.softmax(x, axis=1), logits)
+    found, pull_found = jax.vjp(softmax_over_objects, logits)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    cotangent = jax.random.normal(jax.random.key(seed + 1), logits.shape)
+    np.testing.assert_allclose(pull_found(cotangent)[0], pull(cotangent)[0], atol=1e-5)
 
 
 @few

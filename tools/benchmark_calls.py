@@ -14,7 +14,7 @@ from stm_jax import Model, Segmenter, convert
 from stm_jax.config import ModelConfig
 from stm_jax.memory.bank import OBJECT_COUNTS, round_up
 from stm_jax.nn.stm import STM
-from stm_jax.ops.aggregate import aggregate, others
+from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
 from stm_jax.ops.memory_read import read_dense, read_slots
 from stm_jax.ops.padding import crop, pad, pad_frames, padding_to_stride
 
@@ -101,7 +101,7 @@ def segment(
     read = jnp.concatenate([read, query_value], axis=-1)
     log_odds = network.apply(variables, read[None], skips, method="decode")[0]
     present = jnp.ones(len(keys), bool)
-    return jax.nn.softmax(aggregate(crop(log_odds, padding), present), axis=0)
+    return softmax_over_objects(aggregate(crop(log_odds, padding), present))
 
 
 def our_step(case: Case, model: Model) -> Callable[[], np.ndarray]:

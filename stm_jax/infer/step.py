@@ -14,7 +14,7 @@ from stm_jax.memory.memory import Device, Memory, MemoryState, MemoryView, candi
 from stm_jax.nn.decoder import Skips
 from stm_jax.nn.encoders import QueryFeatures
 from stm_jax.nn.stm import STM, Variables, decode, memorize, query
-from stm_jax.ops.aggregate import aggregate, others
+from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
 from stm_jax.ops.chunked_read import ChunkedRead
 from stm_jax.ops.local_reads import object_positions
 from stm_jax.ops.memory_read import Answer, Read, Regions, read_slots
@@ -166,7 +166,7 @@ def advance(
     read = jnp.concatenate([read, query_value.astype(read.dtype)], axis=-1)
     log_odds = decode(network, variables, read[None], skips)[0]
     logits = aggregate(crop(log_odds, padding_to_stride(*size)), state.present)
-    probabilities = jax.nn.softmax(logits, axis=0)
+    probabilities = softmax_over_objects(logits)
 
     new_state = State(
         bank=bank,

@@ -96,10 +96,12 @@ def max_pool(features: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
 
 
 def _max_along(features: jax.Array, axis: int) -> jax.Array:
-    *before, size = features.shape[: axis + 1]
-    pairs = features.reshape(*before, size // 2, 2, *features.shape[axis + 1 :])
-    even = jax.lax.index_in_dim(pairs, 0, axis + 1, keepdims=False)
-    odd = jax.lax.index_in_dim(pairs, 1, axis + 1, keepdims=False)
-    shift = [(1, -1, 0) if a == axis else (0, 0, 0) for a in range(features.ndim)]
-    odd_before = jax.lax.pad(odd, jnp.array(-jnp.inf, odd.dtype), shift)
+    size = features.shape[axis]
+    even = jax.lax.slice_in_dim(features, 0, size, 2, axis)
+    odd = jax.lax.slice_in_dim(features, 1, size, 2, axis)
+    # The first window holds its even pixel twice, which is as good as padding.
+    first = jax.lax.slice_in_dim(even, 0, 1, 1, axis)
+    odd_before = jnp.concatenate(
+        [first, jax.lax.slice_in_dim(odd, 0, size // 2 - 1, 1, axis)], axis
+    )
     return jnp.maximum(jnp.maximum(even, odd), odd_before)

@@ -1,5 +1,6 @@
 """Soft aggregation: one label map from the separate answers of several objects."""
 
+import functools
 import math
 
 import jax
@@ -38,6 +39,19 @@ def aggregate(
     background = log_background - jnp.log(-jnp.expm1(log_background))
     objects = jnp.where(exists, jnp.clip(log_odds, -LARGEST, LARGEST), jnp.finfo(jnp.float32).min)
     return jnp.concatenate([background, objects], axis=-3)  # (.., 1 + o, h, w)
+
+
+def softmax_over_objects(logits: Float[Array, "*b o h w"]) -> Float[Array, "*b o h w"]:
+    """Returns the softmax over background and objects at every pixel.
+
+    The same as `jax.nn.softmax` over that axis, but plane by plane: XLA takes four times as
+    long on a CPU for a sum that runs over whole planes.
+    """
+    planes = jnp.unstack(logits, axis=-3)
+    largest = jax.lax.stop_gradient(functools.reduce(jnp.maximum, planes))
+    weights = [jnp.exp(plane - largest) for plane in planes]
+    total = functools.reduce(jnp.add, weights)
+    return jnp.stack([weight / total for weight in weights], axis=-3)
 
 
 def others(masks: Float[Array, "*b o h w"]) -> Float[Array, "*b o h w"]:

@@ -162,9 +162,9 @@ def read_slots(
     scale = 1 / jnp.sqrt(jnp.float32(query.shape[-1]))
     count = jnp.max(jnp.where(filled, jnp.arange(1, filled.shape[0] + 1), 0))
 
-    def scores_of(slot):
+    def products_of(slot):
         keys = jax.lax.dynamic_index_in_dim(memory_keys, slot, keepdims=False)
-        return scale * jnp.einsum(
+        return jnp.einsum(
             "qc,mc->qm",
             query,
             keys.reshape(-1, query.shape[-1]),
@@ -174,10 +174,11 @@ def read_slots(
     def add_slot(slot, carry):
         largest, total, summed = carry
         values = jax.lax.dynamic_index_in_dim(memory_values, slot, keepdims=False)
-        scores = scores_of(slot)
-        new_largest = jnp.maximum(largest, scores.max(axis=1))
-        weights = jnp.exp(scores - new_largest[:, None])
-        shrink = jnp.exp(largest - new_largest)
+        products = products_of(slot)
+        new_largest = jnp.maximum(largest, products.max(axis=1))
+        # Scaled here and not sooner, where it would be one more turn over the products.
+        weights = jnp.exp(scale * (products - new_largest[:, None]))
+        shrink = jnp.exp(scale * (largest - new_largest))
         added = jnp.matmul(
             weights.astype(values.dtype),
             values.reshape(-1, values.shape[-1]),
@@ -204,7 +205,7 @@ def read_slots(
         return read
 
     def add_mass(slot, mass):
-        weights = jnp.exp(scores_of(slot) - largest[:, None]) / total[:, None]
+        weights = jnp.exp(scale * (products_of(slot) - largest[:, None])) / total[:, None]
         return mass.at[slot].set(jnp.where(filled[slot], weights.sum(axis=0), 0.0))
 
     size = memory_keys.shape[1] * memory_keys.shape[2]

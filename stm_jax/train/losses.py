@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from stm_jax.nn.stm import STM, Variables, decode, memorize, query
-from stm_jax.ops.aggregate import aggregate, others
+from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
 from stm_jax.ops.local_reads import object_positions
 from stm_jax.ops.memory_read import Answer, Read, Regions, read_dense
 
@@ -87,7 +87,7 @@ def follow_clip(
         found = jnp.concatenate([found, query_value], axis=-1)
         log_odds = segment(variables, found, of_frame(skips, index))
         logits.append(aggregate(log_odds, present))
-        soft_masks = jax.nn.softmax(logits[-1], axis=1)[:, 1:]
+        soft_masks = softmax_over_objects(logits[-1])[:, 1:]
     return jnp.stack(logits, axis=1), jnp.stack(carried, axis=2)
 
 
