@@ -51,7 +51,7 @@ STM_R50 = ModelConfig(
 """The paper's network: 38.9 million parameters."""
 
 STM_R18 = ModelConfig(
-    name="stm-r18", bottleneck=False, blocks=(2, 2, 2), width=64, decoder_width=128
+    name="stm-r18", bottleneck=False, blocks=(2, 2, 2), width=64, decoder_width=64
 )
 """The small sibling, for CPUs and demonstrations."""
 

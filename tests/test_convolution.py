@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stm_jax.nn.convolution import convolve, max_pool
+from stm_jax.nn.objects import for_objects
 
 
 def drawn(seed: int, *shape: int) -> jax.Array:
@@ -14,8 +15,18 @@ def drawn(seed: int, *shape: int) -> jax.Array:
 
 @pytest.mark.parametrize(("size", "stride"), [(1, 1), (1, 2), (3, 1), (3, 2), (7, 1), (7, 2)])
 @pytest.mark.parametrize("batch", [1, 2])
-def test_convolution_and_its_gradients(size: int, stride: int, batch: int):
-    features, kernel = drawn(0, batch, 8, 12, 5), drawn(1, size, size, 5, 3)
+@pytest.mark.parametrize(
+    ("inputs", "outputs"),
+    [
+        pytest.param(5, 3, id="clip by clip"),
+        pytest.param(8, 2, id="the gradient slides"),
+        pytest.param(2, 40, id="all clips at once"),
+    ],
+)
+def test_convolution_and_its_gradients(
+    size: int, stride: int, batch: int, inputs: int, outputs: int
+):
+    features, kernel = drawn(0, batch, 8, 12, inputs), drawn(1, size, size, inputs, outputs)
 
     def plain(features: jax.Array, kernel: jax.Array) -> jax.Array:
         return jax.lax.conv_general_dilated(
@@ -32,6 +43,15 @@ def test_convolution_and_its_gradients(size: int, stride: int, batch: int):
     direction = drawn(2, *expected.shape)
     for ours, theirs in zip(pull(direction), expected_pull(direction), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-4)
+
+
+@pytest.mark.parametrize("objects", [1, 3])
+def test_repeating_for_objects_sums_in_its_gradient(objects: int):
+    features = drawn(0, 2, 3, 4, 5)
+    found, pull = jax.vjp(lambda f: for_objects(f, objects), features)
+    np.testing.assert_array_equal(found, np.stack([features] * objects, axis=1))
+    direction = drawn(1, *found.shape)
+    np.testing.assert_allclose(pull(direction)[0], direction.sum(axis=1), atol=1e-5)
 
 
 def test_pooling_and_its_gradient():

@@ -88,14 +88,14 @@ def test_blocks_agree_with_the_original(
 
 
 def test_resnet18_variant_has_torchvision_names() -> None:
-    model = torch_twin.STM(bottleneck=False, blocks=(2, 2, 2), width=64, decoder_width=128)
+    model = torch_twin.STM(bottleneck=False, blocks=(2, 2, 2), width=64, decoder_width=64)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     assert shapes["Encoder_Q.res2.1.conv2.weight"] == (64, 64, 3, 3)
     assert shapes["Encoder_Q.res3.0.conv1.weight"] == (128, 64, 3, 3)
     assert shapes["Encoder_Q.res3.0.downsample.0.weight"] == (128, 64, 1, 1)
     assert shapes["KV_M_r4.Key.weight"] == (32, 256, 3, 3)
     assert shapes["KV_M_r4.Value.weight"] == (128, 256, 3, 3)
-    assert shapes["Decoder.convFM.weight"] == (128, 256, 3, 3)
+    assert shapes["Decoder.convFM.weight"] == (64, 256, 3, 3)
     assert "Encoder_Q.res2.0.downsample.0.weight" not in shapes
     assert "Encoder_Q.res2.0.conv3.weight" not in shapes
 

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from stm_jax.config import ModelConfig
 from stm_jax.nn.encoders import Conv3x3
+from stm_jax.nn.objects import for_objects
 
 
 class Skips(NamedTuple):
@@ -77,7 +78,7 @@ class Refine(nn.Module):
         """The half that depends on the object; `below` holds the objects of each frame in turn."""
         enlarged = upsample(below, 2)
         objects = below.shape[0] // skip.shape[0]
-        merged = enlarged.reshape(skip.shape[0], objects, *enlarged.shape[1:]) + skip[:, None]
+        merged = enlarged.reshape(-1, objects, *enlarged.shape[1:]) + for_objects(skip, objects)
         return self.merged_residual(merged.reshape(enlarged.shape))
 
 

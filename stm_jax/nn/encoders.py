@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from stm_jax.config import ModelConfig
 from stm_jax.nn.convolution import convolve
+from stm_jax.nn.objects import for_objects
 from stm_jax.nn.resnet import PLAIN_INIT, FrozenBatchNorm, Kernel, Stages
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -71,8 +72,8 @@ class MemoryEncoder(nn.Module):
         planes = planes.reshape(batch * objects, height, width_px, 2)  # (b, o, ...) -> (b*o, ...)
         plane_kernel = jnp.concatenate([mask_kernel, others_kernel], axis=2)
         plane_part = convolve(planes, plane_kernel * factor, stride=2)
-        stem = plane_part.reshape(batch, objects, *plane_part.shape[1:]) + frame_part[:, None]
-        stem = stem.reshape(plane_part.shape) + offset.astype(self.dtype)
+        stem = for_objects(frame_part, objects).reshape(plane_part.shape) + plane_part
+        stem = stem + offset.astype(self.dtype)
         return Stages(self.config, name="trunk")(stem)[2]
 
 

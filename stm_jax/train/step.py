@@ -59,13 +59,49 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
         }
         return flax.traverse_util.unflatten_dict(marks)
 
-    chain = optax.chain(
-        optax.clip_by_global_norm(config.clip_norm),
-        optax.adamw(learning_rates(config.stages), weight_decay=config.weight_decay),
-        optax.masked(optax.scale(config.trunk_factor), is_trunk),
+    return _clipped_where_finite(
+        config.clip_norm,
+        optax.chain(
+            optax.identity(),  # where optax clipped: checkpoints of then have its empty state
+            optax.adamw(learning_rates(config.stages), weight_decay=config.weight_decay),
+            optax.masked(optax.scale(config.trunk_factor), is_trunk),
+        ),
     )
-    # Never accepted, however many: the loop stops the run after config.bad_steps.
-    return optax.apply_if_finite(chain, max_consecutive_errors=jnp.iinfo(jnp.int32).max - 1)
+
+
+def _clipped_where_finite(
+    clip_norm: float, inner: optax.GradientTransformation
+) -> optax.GradientTransformation:
+    """Clips to a global norm, and leaves everything as it was where that norm is not finite.
+
+    Does what optax.apply_if_finite does around optax.clip_by_global_norm, in which the gradient
+    is read and written five times more: a fiftieth of a training step on a CPU.
+    """
+
+    def init(params: Variables) -> optax.ApplyIfFiniteState:
+        none = jnp.zeros((), jnp.int32)
+        return optax.ApplyIfFiniteState(none, jnp.array(True), none, inner.init(params))
+
+    def update(
+        gradients: Variables, state: optax.ApplyIfFiniteState, params: Variables | None = None
+    ) -> tuple[Variables, optax.ApplyIfFiniteState]:
+        norm = optax.tree.norm(gradients)
+        finite = jnp.isfinite(norm)
+        factor = jnp.minimum(1.0, clip_norm / norm)
+        clipped = jax.tree.map(lambda g: g * factor.astype(g.dtype), gradients)
+        updates, inner_state = inner.update(clipped, state.inner_state, params)
+        updates = jax.tree.map(lambda u: jnp.where(finite, u, 0.0), updates)
+        inner_state = jax.tree.map(
+            lambda new, old: jnp.where(finite, new, old), inner_state, state.inner_state
+        )
+        return updates, optax.ApplyIfFiniteState(
+            notfinite_count=jnp.where(finite, 0, 1 + state.notfinite_count),
+            last_finite=finite,
+            total_notfinite=jnp.where(finite, 0, 1) + state.total_notfinite,
+            inner_state=inner_state,
+        )
+
+    return optax.GradientTransformation(init, update)
 
 
 def initial_state(
@@ -183,6 +219,8 @@ def _gradients(
         found, labels = gradient_of(clips)
     else:
         found, labels = _accumulated(gradient_of, clips, config.accumulate)
+    if jax.lax.axis_size(DATA) == 1:  # else a copy of all gradients
+        return found, labels
     return jax.lax.pmean(found, DATA), labels
 
 
