@@ -53,7 +53,7 @@ def get_config() -> TrainConfig:
             ),
             StageConfig(
                 full_size,
-                steps=800,
+                steps=520,
                 learning_rate=1.5e-4,
                 final_learning_rate=1e-6,
                 matching_weight=0.5,

@@ -11,6 +11,7 @@ from stm_jax.commands.validation import Validation
 from stm_jax.config import Davis, TrainConfig, Videos, YoutubeVos
 from stm_jax.data.pipeline import training_clips
 from stm_jax.errors import InputError
+from stm_jax.train.loop import train
 from tests.conftest import PROJECT
 from tests.test_clips import root  # noqa: F401
 
@@ -68,6 +69,13 @@ def test_a_source_is_changed_from_the_command_line(capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         changed(config, ("stages.1.data.sources.1.wight=1",))
     assert "sources.1.weight" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["log_every", "checkpoint_every", "validate_every"])
+def test_nothing_happens_every_no_steps(name: str, tmp_path: pathlib.Path):
+    config = dataclasses.replace(named("tiny"), **{name: 0})
+    with pytest.raises(InputError, match=f"{name} must be at least one step, not 0"):
+        train(config, tmp_path)
 
 
 def test_validation_finds_its_sequences(root: pathlib.Path, tmp_path: pathlib.Path):  # noqa: F811

@@ -77,6 +77,7 @@ from benchmark_turns import interleave, spread
 
 from stm_jax import Model
 from stm_jax.config import PRESETS, STM_R18, STM_R50
+from stm_jax.freed_memory import keep_freed_memory
 from stm_jax.nn.model import random_model
 
 COMPILED: collections.Counter[str] = collections.Counter()  # programs and milliseconds so far
@@ -281,6 +282,7 @@ def count_compilation(event: str, duration_secs: float, **_: Any) -> None:
 
 def main(options: Options) -> None:
     """Runs the sections one after the other."""
+    keep_freed_memory()
     if "scoring" in options.sections:
         compare_scoring(options)
     if "pipeline" in options.sections:

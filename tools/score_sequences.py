@@ -16,6 +16,7 @@ import stm_jax
 from stm_jax.config import Videos
 from stm_jax.data.sources import videos_of
 from stm_jax.eval.davis import mean_over_objects, score_sequence
+from stm_jax.freed_memory import keep_freed_memory
 from stm_jax.infer.compile_cache import enable_compilation_cache
 
 
@@ -35,6 +36,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Prints a row for each sequence, and the mean."""
+    keep_freed_memory()
     enable_compilation_cache()
     segmenter = stm_jax.Segmenter(stm_jax.load(options.weights), options.memorize_every)
     print("| sequence | frames | J | F | frames/s |\n| --- | --- | --- | --- | --- |")

@@ -30,6 +30,7 @@ import stm_jax
 from stm_jax.commands.demo import CLIP, TRUTH
 from stm_jax.data.masks import read_mask
 from stm_jax.data.video_files import open_frames
+from stm_jax.freed_memory import keep_freed_memory
 from stm_jax.infer.compile_watch import watch_compilation
 from stm_jax.infer.segmenter import Segmenter
 from stm_jax.memory.choice import STM_EVERY, chosen
@@ -58,6 +59,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Streams, and prints what it took."""
+    keep_freed_memory()
     memory, read = chosen(options.memory, options.read, STM_EVERY)
     clip, mask = rabbit(options.size)
     there_and_back = itertools.cycle([*range(len(clip)), *range(len(clip) - 2, 0, -1)])

@@ -22,6 +22,7 @@ from stm_jax.commands.results import write_json
 from stm_jax.commands.variant_results import finished_row, table_line, write_results
 from stm_jax.data.benchmarks import Protocol, benchmark_sequences
 from stm_jax.errors import InputError
+from stm_jax.freed_memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from stm_jax.commands.variant_list import Variant
@@ -154,6 +155,7 @@ class Variants:
 
 def run_variant(options: Variants, name: str, settings: dict[str, Any], tell: Connection) -> None:
     """Runs one variant and tells how it ended: what the process of a variant does."""
+    keep_freed_memory()
     try:
         (variant,) = chosen_variants(options.variants, (name,))
         folder = options.out / name

@@ -52,6 +52,7 @@ def train(
     """
     run.mkdir(parents=True, exist_ok=True)
     mesh = data_mesh()
+    _check_intervals(config)
     _check_batches(config, mesh.size)
     optimizer = make_optimizer(config)
 
@@ -158,6 +159,13 @@ def _gflop_of(
     # What XLA counts is one device's work, and of a loop its body once.
     parts = mesh.size * config.accumulate
     return parts * counted["flops"] / 1e9 if "flops" in counted else None
+
+
+def _check_intervals(config: TrainConfig) -> None:
+    for name in ("log_every", "checkpoint_every", "validate_every"):
+        steps = getattr(config, name)
+        if steps < 1:
+            raise InputError(f"{name} must be at least one step, not {steps}")
 
 
 def _check_batches(config: TrainConfig, devices: int) -> None:
