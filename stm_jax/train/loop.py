@@ -149,7 +149,8 @@ def _gflop_of(
 ) -> float | None:
     """Returns the work of a step by XLA's count of the program as it is written, not compiled.
 
-    A multiplication and an addition are two; None where XLA does not count.
+    A multiplication and an addition are two; None where XLA does not count. Of a loop XLA counts
+    the body once, so for a CPU it is too little: there `nn/convolution.py` goes clip by clip.
     """
     shape = (data.batch_size, data.length, data.size, data.size)
     # Sharded as the clips will be, so that the step is not traced once more for them.

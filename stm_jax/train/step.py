@@ -78,17 +78,15 @@ def _clipped_where_finite(
     is read and written five times more: a fiftieth of a training step on a CPU.
     """
 
-    def init(params: Variables) -> optax.ApplyIfFiniteState:
+    def init(params: Any) -> optax.ApplyIfFiniteState:
         none = jnp.zeros((), jnp.int32)
         return optax.ApplyIfFiniteState(none, jnp.array(True), none, inner.init(params))
 
-    def update(
-        gradients: Variables, state: optax.ApplyIfFiniteState, params: Variables | None = None
-    ) -> tuple[Variables, optax.ApplyIfFiniteState]:
-        norm = optax.tree.norm(gradients)
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        norm = optax.tree.norm(updates)
         finite = jnp.isfinite(norm)
         factor = jnp.minimum(1.0, clip_norm / norm)
-        clipped = jax.tree.map(lambda g: g * factor.astype(g.dtype), gradients)
+        clipped = jax.tree.map(lambda g: g * factor.astype(g.dtype), updates)
         updates, inner_state = inner.update(clipped, state.inner_state, params)
         updates = jax.tree.map(lambda u: jnp.where(finite, u, 0.0), updates)
         inner_state = jax.tree.map(
