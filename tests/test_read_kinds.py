@@ -17,7 +17,7 @@ from stm_jax.ops.local_reads import (
     object_positions,
 )
 from stm_jax.ops.memory_read import Read, Regions, read_dense, read_slots
-from stm_jax.ops.top_k_read import TopKRead
+from stm_jax.ops.top_k_read import TopKRead, kth_largest
 
 
 def read_row(
@@ -68,6 +68,27 @@ def test_all_that_tie_with_the_kth_are_read():
     found, mass = read_row(TopKRead(2), [1], [[1, 2], [2, 4]], [[0, 10], [20, 30]])
     np.testing.assert_allclose(found, [(2 * 10 + 2 * 20 + 4 * 30) / 8], rtol=1e-6)
     np.testing.assert_allclose(mass, [[0, 0.25], [0.25, 0.5]], rtol=1e-6)
+
+
+def test_fewer_filled_positions_than_k_are_all_read():
+    keys, values = jnp.ones((3, 1, 2, 1)), jnp.arange(6.0).reshape(3, 1, 2, 1)
+    found, mass = TopKRead(3)(
+        jnp.ones((1, 1, 1)), keys, values, jnp.array([False, True, False]), with_mass=True
+    )
+    np.testing.assert_allclose(found, [[[2.5]]], rtol=1e-6)
+    np.testing.assert_allclose(mass[:, 0], [[0, 0], [0.5, 0.5], [0, 0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 30, 299, 300])
+def test_the_kth_largest_is_that_of_a_sorted_row(k):
+    rng = np.random.default_rng(k)
+    rows = rng.normal(size=(50, 300)).astype(np.float32)
+    rows[10:20] = rng.integers(-2, 3, (10, 300))  # ties
+    rows[20:30] = np.where(rng.random((10, 300)) < 0.5, -np.inf, rows[20:30])
+    rows[30] = -np.inf
+    rows[31:40].sort(axis=1)  # the best ones all in one block
+    found = jax.jit(kth_largest, static_argnums=1)(rows, k)
+    np.testing.assert_array_equal(found, np.sort(rows, axis=1)[:, -k])
 
 
 def test_a_memory_position_is_read_around_the_query_position_that_fits_it_best():

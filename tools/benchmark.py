@@ -71,7 +71,7 @@ from benchmark_calls import (
     torch,
     torch_calls,
 )
-from benchmark_reads import largest_difference, read_calls
+from benchmark_reads import READS, largest_difference, read_calls
 from benchmark_training import compare_training
 from benchmark_turns import interleave, spread
 
@@ -184,13 +184,13 @@ def compare_presets(options: Options, model: Model) -> None:
 
 def compare_reads(options: Options, model: Model) -> None:
     """Times ways to read one object's memory, and PyTorch's beside them."""
-    for size, frames in itertools.product(options.sizes, options.memory_frames):
+    for size, frames, kind in itertools.product(options.sizes, options.memory_frames, READS):
         case = Case(model.config, size, 1, frames, options.dtype)
-        calls, temporary = read_calls(case)
+        calls, temporary = read_calls(case, kind)
         difference = largest_difference(calls)
         memory = {who: peak_memory(call, who) for who, call in calls.items()}
         seconds = interleave(calls, options.rounds)
-        print(f"\n{case}: read")
+        print(f"\n{case}: {kind}")
         for who, (clock, cpu) in seconds.items():
             print(
                 f"  {who:7} {spread(1e3 * clock, '.1f')} ms, CPU {spread(1e3 * cpu, '.1f')} ms, "
@@ -199,7 +199,7 @@ def compare_reads(options: Options, model: Model) -> None:
         for who in [who for who in seconds if who != "torch"] if "torch" in seconds else []:
             clock, cpu = seconds["torch"] / seconds[who]
             print(f"  time(torch) / time({who}): {spread(clock, '.2f')}, CPU {spread(cpu, '.2f')}")
-        print(f"  the others differ from dense by at most {difference:.1e}", flush=True)
+        print(f"  they differ from {next(iter(calls))} by at most {difference:.1e}", flush=True)
 
 
 def compare_steps(options: Options, model: Model) -> None:

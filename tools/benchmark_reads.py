@@ -10,8 +10,14 @@ from benchmark_calls import Calls, Case, torch
 
 from stm_jax.ops.chunked_read import ChunkedRead
 from stm_jax.ops.memory_read import Read, read_dense, read_slots
+from stm_jax.ops.top_k_read import TopKRead
 
-READS: dict[str, Read] = {"dense": read_dense, "chunked": ChunkedRead(), "slots": read_slots}
+K = 20
+READS: dict[str, dict[str, Read]] = {
+    "read": {"dense": read_dense, "chunked": ChunkedRead(), "slots": read_slots},
+    f"read of the best {K}": {"top-k": TopKRead(K)},
+}
+"""Reads that answer alike, which take turns with PyTorch's; the first is the one compared with."""
 
 
 def arrays_of(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -25,13 +31,18 @@ def arrays_of(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return query_key, keys, values
 
 
-def read_calls(case: Case) -> tuple[Calls, dict[str, str]]:
-    """Returns the reads of one object, and what is known of the temporary memory of each."""
+def read_calls(case: Case, kind: str) -> tuple[Calls, dict[str, str]]:
+    """Returns the reads of one object, and what is known of the temporary memory of each.
+
+    Args:
+        case: Of one object.
+        kind: A key of READS.
+    """
     on_host = arrays_of(case)
     arrays = [jnp.asarray(array, case.dtype) for array in on_host]
     filled = jnp.ones(case.memory_frames, bool)
     calls, temporary = {}, {}
-    for name, read in READS.items():
+    for name, read in READS[kind].items():
         program: Any = jax.jit(read).lower(*arrays, filled).compile()
         figures = program.memory_analysis()
         bytes_taken = None if figures is None else figures.temp_size_in_bytes
@@ -43,27 +54,29 @@ def read_calls(case: Case) -> tuple[Calls, dict[str, str]]:
         calls[name] = functools.partial(_wait_for, program, *arrays, filled)
     on_cpu = jax.default_backend() == "cpu"
     if torch is not None and (on_cpu or torch.cuda.is_available()):
-        calls["torch"] = _torch_read(on_host, case.dtype, "cpu" if on_cpu else "cuda")
+        calls["torch"] = _torch_read(
+            on_host, case.dtype, "cpu" if on_cpu else "cuda", K if "top-k" in calls else None
+        )
         temporary["torch"] = "temporary memory not told"
     return calls, temporary
 
 
 def largest_difference(calls: Calls) -> float:
-    """Returns how far any answer is from that of the dense read."""
+    """Returns how far any answer is from the first one."""
     answers = [call() for call in calls.values()]
-    dense, *others = (
+    first, *others = (
         np.asarray(a if isinstance(a, jax.Array) else a.float().cpu(), np.float32).ravel()
         for a in answers
     )
-    return max(float(np.abs(dense - other).max()) for other in others)
+    return max((float(np.abs(first - other).max()) for other in others), default=0.0)
 
 
 def _wait_for(program: Any, *arguments: jax.Array) -> jax.Array:
     return jax.block_until_ready(program(*arguments))
 
 
-def _torch_read(on_host: tuple[np.ndarray, ...], dtype: str, device: str) -> Any:
-    """Matrix product, softmax, matrix product."""
+def _torch_read(on_host: tuple[np.ndarray, ...], dtype: str, device: str, k: int | None) -> Any:
+    """Matrix product, softmax, matrix product; with k the softmax is over the k best."""
     torch.backends.cuda.matmul.allow_tf32 = True  # as JAX does by default
     query, keys, values = (
         torch.as_tensor(array.reshape(-1, array.shape[-1])).to(device, getattr(torch, dtype))
@@ -72,7 +85,12 @@ def _torch_read(on_host: tuple[np.ndarray, ...], dtype: str, device: str) -> Any
 
     def read() -> Any:
         found = (query @ keys.T) / keys.shape[1] ** 0.5
-        answer = found.softmax(dim=1) @ values
+        if k is not None and k < found.shape[1]:
+            best, where = found.topk(k, dim=1)
+            weights = torch.zeros_like(found).scatter_(1, where, best.softmax(dim=1))
+        else:
+            weights = found.softmax(dim=1)
+        answer = weights @ values
         if device == "cuda":
             torch.cuda.synchronize()
         return answer

@@ -8,8 +8,10 @@ through `Segmenter.step`. Printed are
 
 - the XLA programs that were compiled, all of them counted, and at which frames: one is wanted;
 - the resident memory of the process, the median of every 100 frames, and the slope of these after
-  the first 100 frames by least squares. The median, for what a frame takes for a moment may still
-  be there or not when the frame is answered;
+  the first 100 frames: by least squares, and the median of the slopes of all pairs, which a single
+  rise does not move. The median of frames, for what a frame takes for a moment may still be there
+  or not when the frame is answered; if it is, the next frame has to ask the system for as much once
+  more. Such a rise comes at chance and at most a few times: each is printed with its frame;
 - the median time of a frame in every block of 1,000 frames, and the slope of these.
 
 --memory and --read take the words of `stm-jax segment`, such as `--memory fifo frames=8`.
@@ -98,12 +100,20 @@ def report_memory(kib: np.ndarray, sample: int) -> None:
         return
     medians = np.array([np.median(kib[i : i + sample]) for i in begins]) / 2**10
     rest = kib[SETTLED:] / 2**10
+    pairs = [
+        (medians[j] - medians[i]) / (begins[j] - begins[i])
+        for i, j in itertools.combinations(range(len(begins)), 2)
+    ]
     print(
         f"  resident memory, medians of {sample} frames: {medians[0]:.1f} MiB after frame "
         f"{SETTLED}, {medians[-1]:.1f} MiB in the end, from {medians.min():.1f} to "
         f"{medians.max():.1f} MiB (single frames {rest.min():.1f} to {rest.max():.1f}); "
-        f"slope {1e3 * 2**10 * slope(begins, medians):+.1f} KiB per 1,000 frames"
+        f"slope {1e3 * 2**10 * slope(begins, medians):+.1f} KiB per 1,000 frames by least squares, "
+        f"{1e3 * 2**10 * np.median(pairs):+.1f} KiB by the median of all pairs"
     )
+    rises = np.diff(kib) / 2**10
+    listed = ", ".join(f"{rises[i]:+.1f} at frame {i + 2}" for i in np.flatnonzero(rises > 1))
+    print(f"  rises of more than 1 MiB: {listed or 'none'}")
 
 
 def report_time(seconds: np.ndarray, block: int) -> None:

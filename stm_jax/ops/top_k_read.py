@@ -59,6 +59,27 @@ class TopKRead:
         if self.k < found.shape[1]:
             # -inf, so that fewer filled positions than k are all read.
             ranked = jax.lax.stop_gradient(jnp.where(allowed, found, -jnp.inf))
-            least = jax.lax.top_k(ranked, self.k)[0][:, -1:]
-            allowed = allowed & (ranked >= least)
+            allowed = allowed & (ranked >= kth_largest(ranked, self.k)[:, None])
         return weighted_sum(softmax_where(allowed, found), query_key, memory_values, with_mass)
+
+
+def kth_largest(scores: Float[Array, "q m"], k: int) -> Float[Array, " q"]:
+    """Returns the k-th largest score of every row.
+
+    A row is cut into blocks: the k best scores lie in the k blocks with the largest maxima, so
+    the rest of the row need not be ordered, which is what `jax.lax.top_k` does on a CPU.
+
+    Args:
+        scores: No NaN.
+        k: 1 to the length of a row.
+    """
+    rows, length = scores.shape
+    count = 8 * k
+    if length <= 2 * count:
+        return jax.lax.top_k(scores, k)[0][:, -1]
+    size = -(-length // count)
+    padding = ((0, 0), (0, count * size - length))
+    blocks = jnp.pad(scores, padding, constant_values=-jnp.inf).reshape(rows, count, size)
+    best = jax.lax.top_k(blocks.max(axis=2), k)[1]
+    chosen = jnp.take_along_axis(blocks, best[:, :, None], axis=1)  # (q, k, size)
+    return kth_largest(chosen.reshape(rows, -1), k)
