@@ -115,6 +115,15 @@ def test_what_is_done_is_not_run_again(data, compared, monkeypatch, capsys):
     assert ran == ["small", "first", "first", "first"]
 
 
+def test_other_bundled_weights_are_noticed(data, tmp_path, monkeypatch):
+    options = Variants(root=data / "davis", protocol="davis2016", out=tmp_path)
+    settings = options._shared_settings()
+    monkeypatch.setattr("stm_jax.release.BUNDLED", tmp_path)
+    (tmp_path / "stm-r18.safetensors").write_bytes(b"others")
+    assert options._shared_settings() != settings
+    assert options._shared_settings() == options._shared_settings()
+
+
 def test_a_variant_that_fails_is_named_and_the_others_stand(data, compared, monkeypatch, capsys):
     assert (compared / "variants.html").is_file()
     monkeypatch.setattr(Variants, "_run_apart", lambda *_: "a reason")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stm_jax.commands.variant_list import Variant
 
 DONE = "variant.json"
+FILES = "weights files"  # sizes and times, by which others of the same name are noticed
 OWN = ("out", "variants", "only")  # options that benchmark-dataset has not, or has otherwise
 
 
@@ -96,7 +97,8 @@ class Variants:
                         continue
                 rows.append(finished_row(variant, folder, _noted(folder)))
                 print(table_line(rows[-1]), flush=True)
-                write_results(self.out, rows, shared | {"frames": frames})
+                shown = {name: shared[name] for name in shared if name != FILES}
+                write_results(self.out, rows, shown | {"frames": frames})
         if failures:
             raise InputError(
                 f"{len(failures)} of {len(variants)} variants failed ({'; '.join(failures)});"
@@ -109,14 +111,17 @@ class Variants:
 
         A device is the variants' own: memory that this process took would not be theirs.
         """
+        from stm_jax.release import BUNDLED
+
         weights = pathlib.Path(self.weights)
-        files = sorted(weights.rglob("*")) if weights.is_dir() else [weights]
+        there = weights if weights.exists() else BUNDLED / f"{self.weights}.safetensors"
+        files = sorted(there.rglob("*")) if there.is_dir() else [there]
         return {
             "protocol": self.protocol,
             "split": self.split,
             "sequences": list(self.sequences),
             "weights": str(weights.resolve()) if weights.exists() else self.weights,
-            "weights of": [[f.stat().st_size, f.stat().st_mtime_ns] for f in files if f.is_file()],
+            FILES: [[f.stat().st_size, f.stat().st_mtime_ns] for f in files if f.is_file()],
             "size": self.size,
             "dtype": self.dtype,
             "version": stm_jax.__version__,
