@@ -29,8 +29,8 @@ class TopKRead:
     k of them, all positions that tie with the k-th are read, so that the order of slots does not
     matter. With k at least the number of filled positions this is the dense read.
 
-    Has gradients, with the choice of positions held fixed. Temporary memory is as of
-    `read_dense`: the zeros are multiplied too.
+    Has gradients, with the choice of positions held fixed. Temporary memory is half as much again
+    as that of `read_dense`: the zeros are multiplied too.
 
     Attributes:
         k: How many memory positions a query position reads.
