@@ -16,6 +16,10 @@ class ModelConfig:
         blocks: Residual blocks of the trunk's three stages (strides 4, 8 and 16).
         width: Channels of the stem; stage s works at width * 2**s channels inside its blocks.
         decoder_width: Channels of the decoder.
+        last_width: Channels of the decoder's last refinement, at stride 4, where a channel
+            costs sixteen times what it costs at stride 16; None for `decoder_width`.
+        key_width: Channels of a key; None for an eighth of r4's (paper section 3.1).
+        value_width: Channels of a value; None for half of r4's (paper section 3.1).
     """
 
     name: str
@@ -23,6 +27,9 @@ class ModelConfig:
     blocks: tuple[int, int, int]
     width: int
     decoder_width: int
+    last_width: int | None = None
+    key_width: int | None = None
+    value_width: int | None = None
 
     @property
     def stage_channels(self) -> tuple[int, int, int]:
@@ -36,13 +43,18 @@ class ModelConfig:
 
     @property
     def key_channels(self) -> int:
-        """Channels of a key: an eighth of r4 (paper section 3.1)."""
-        return self.stage_channels[2] // 8
+        """Channels of a key."""
+        return self.stage_channels[2] // 8 if self.key_width is None else self.key_width
 
     @property
     def value_channels(self) -> int:
-        """Channels of a value: half of r4 (paper section 3.1)."""
-        return self.stage_channels[2] // 2
+        """Channels of a value."""
+        return self.stage_channels[2] // 2 if self.value_width is None else self.value_width
+
+    @property
+    def last_channels(self) -> int:
+        """Channels of the decoder's last refinement."""
+        return self.decoder_width if self.last_width is None else self.last_width
 
 
 STM_R50 = ModelConfig(
@@ -51,7 +63,14 @@ STM_R50 = ModelConfig(
 """The paper's network: 38.9 million parameters."""
 
 STM_R18 = ModelConfig(
-    name="stm-r18", bottleneck=False, blocks=(2, 2, 2), width=64, decoder_width=64
+    name="stm-r18",
+    bottleneck=False,
+    blocks=(2, 2, 2),
+    width=64,
+    decoder_width=128,
+    last_width=64,
+    key_width=64,
+    value_width=256,
 )
 """The small sibling, for CPUs and demonstrations."""
 
@@ -233,6 +252,8 @@ class StageConfig:
             (bootstrapped cross-entropy); 1 for all.
         matching_weight: Weight of a term that asks the affinity alone to carry true masks over;
             0 for the paper's loss.
+        overlap_weight: Weight of a Dice term, to which a small object is worth as much as a
+            large one; 0 for the paper's loss.
     """
 
     data: DataConfig
@@ -242,6 +263,7 @@ class StageConfig:
     warmup_steps: int = 50
     hardest_share: float = 1.0
     matching_weight: float = 0.0
+    overlap_weight: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -259,6 +281,9 @@ class TrainConfig:
         clip_norm: Gradients of a larger global norm are scaled down to it.
         dtype: What the convolutions compute in, "float32" or "bfloat16"; parameters, losses and
             the optimiser stay float32.
+        memory: What is remembered of a clip, in the words of `stm-jax segment --memory`, such as
+            ("fifo", "frames=3", "every=2"); without words every frame, as in the paper. The
+            frames of a clip count one by one, however many were left out between them.
         read: How the memory is read, in the words of `stm-jax segment --read`, such as
             ("top-k", "k=20"); without words, the dense read.
         accumulate: Into how many parts a batch is cut, one after the other, to save memory.
@@ -284,6 +309,7 @@ class TrainConfig:
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
     dtype: str = "float32"
+    memory: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
     accumulate: int = 1
     remat: bool = False

@@ -87,6 +87,7 @@ def test_full_size_comes_back_to_the_bit(shared):
         STM_R18,
         TINY,
         ModelConfig("custom", bottleneck=True, blocks=(1, 3, 2), width=4, decoder_width=6),
+        ModelConfig("custom", False, (1, 1, 1), 4, decoder_width=6, key_width=3, value_width=7),
     ],
     ids=lambda config: config.name,
 )

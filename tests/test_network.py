@@ -86,7 +86,7 @@ def test_the_whole_is_what_its_pytorch_twin_is():
     from stm_jax.convert import torch_twin
 
     model, frames, mask = lively_model(), clip(9), first_mask()
-    twin = torch_twin.STM(TINY.bottleneck, TINY.blocks, TINY.width, TINY.decoder_width)
+    twin = torch_twin.STM(TINY)
     twin.load_state_dict({name: torch.as_tensor(a) for name, a in to_pytorch(model).items()})
     by_id = np.searchsorted((0, *IDS), mask).astype(np.uint8)  # the twin's ids have no gaps
     theirs = torch_twin.segment_clip(twin.double(), frames, by_id, 3).numpy()

@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the PyTorch twin needs torch, which is not installed")
 
+from stm_jax.config import STM_R18, TINY  # noqa: E402
 from stm_jax.convert import torch_twin  # noqa: E402
 
 VIDEOS = ("single_64x96", "padded_50x70", "multi_72x128")
@@ -88,21 +89,22 @@ def test_blocks_agree_with_the_original(
 
 
 def test_resnet18_variant_has_torchvision_names() -> None:
-    model = torch_twin.STM(bottleneck=False, blocks=(2, 2, 2), width=64, decoder_width=64)
+    model = torch_twin.STM(STM_R18)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     assert shapes["Encoder_Q.res2.1.conv2.weight"] == (64, 64, 3, 3)
     assert shapes["Encoder_Q.res3.0.conv1.weight"] == (128, 64, 3, 3)
     assert shapes["Encoder_Q.res3.0.downsample.0.weight"] == (128, 64, 1, 1)
-    assert shapes["KV_M_r4.Key.weight"] == (32, 256, 3, 3)
-    assert shapes["KV_M_r4.Value.weight"] == (128, 256, 3, 3)
-    assert shapes["Decoder.convFM.weight"] == (64, 256, 3, 3)
+    assert shapes["KV_M_r4.Key.weight"] == (64, 256, 3, 3)
+    assert shapes["KV_M_r4.Value.weight"] == (256, 256, 3, 3)
+    assert shapes["Decoder.convFM.weight"] == (128, 512, 3, 3)
+    assert shapes["Decoder.RF2.convBelow.weight"] == (64, 128, 1, 1)
     assert "Encoder_Q.res2.0.downsample.0.weight" not in shapes
     assert "Encoder_Q.res2.0.conv3.weight" not in shapes
 
 
 def test_clip_loss_reaches_every_weight_and_leaves_the_statistics() -> None:
     torch.manual_seed(0)
-    model = torch_twin.STM(bottleneck=False, blocks=(1, 1, 1), width=8, decoder_width=8).train()
+    model = torch_twin.STM(TINY).train()
     before = {name: tensor.clone() for name, tensor in model.named_buffers()}
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (3, 20, 40, 3), dtype=np.uint8)

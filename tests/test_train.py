@@ -19,7 +19,8 @@ from stm_jax.nn.model import random_model
 from stm_jax.nn.stm import STM
 from stm_jax.train.log import RunLog
 from stm_jax.train.loop import train
-from stm_jax.train.losses import clip_loss, follow_clip, shares_of_cells
+from stm_jax.train.follow import follow_clip, shares_of_cells
+from stm_jax.train.losses import clip_loss
 from stm_jax.train.mesh import data_mesh, place_state
 from stm_jax.train.step import initial_state, learning_rates, make_optimizer, make_step
 from tests.lively import lively_model

@@ -166,7 +166,7 @@ def load_twin(model: Model, dtype: str) -> Any:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
     config = model.config
-    twin: Any = torch_twin.STM(config.bottleneck, config.blocks, config.width, config.decoder_width)
+    twin: Any = torch_twin.STM(config)
     weights = convert.to_pytorch(model)
     twin.load_state_dict({name: torch.as_tensor(array) for name, array in weights.items()})
     device = "cpu" if on_cpu else "cuda"

@@ -132,7 +132,7 @@ def largest_difference(model: "Model", state_dict: dict[str, np.ndarray]) -> flo
     enable_compilation_cache()
     frames, first_mask = random_clip()
     config = model.config
-    twin = torch_twin.STM(config.bottleneck, config.blocks, config.width, config.decoder_width)
+    twin = torch_twin.STM(config)
     twin.load_state_dict({name: torch.tensor(array) for name, array in state_dict.items()})
     theirs = torch_twin.segment_clip(twin, frames, first_mask, memorize_every=2)
     # Accelerators multiply float32 in lower precision by default.

@@ -47,14 +47,15 @@ class Validation:
             folders = ", ".join(str(source.folder) for source in _video_sources(data))
             raise InputError(f"no sequence {', '.join(sorted(missing))} in {folders}")
         self._videos = [videos[name] for name in sorted(config.validate_on)]
-        self._run, self._read = run, config.read
+        self._run, self._memory, self._read = run, config.memory, config.read
 
     def __call__(self, step: int, model: "Model") -> dict[str, float]:
         """Returns {"J&F", "J_mean", "F_mean"} as DAVIS defines them."""
         from stm_jax.infer.segmenter import Segmenter  # jax, only where it is needed
-        from stm_jax.memory.choice import chosen_read
+        from stm_jax.memory.choice import chosen_memory, chosen_read
 
-        segmenter = Segmenter(model, read=chosen_read(self._read, "read ="))
+        memory = chosen_memory(self._memory, "memory =")
+        segmenter = Segmenter(model, memory=memory, read=chosen_read(self._read, "read ="))
         scores = []
         for video in self._videos:
             frame, first = video.samples[0].read()

@@ -1,5 +1,6 @@
 """The original implementation's state dict to our variables, and back."""
 
+import dataclasses
 import functools
 import itertools
 import re
@@ -86,20 +87,24 @@ def config_of(arrays: Mapping[str, np.ndarray]) -> ModelConfig:
         width=int(arrays["Encoder_Q.conv1.weight"].shape[0]),
         decoder_width=int(arrays["Decoder.convFM.weight"].shape[0]),
     )
+
+    def other_than(usual: int, name: str) -> int | None:
+        found = int(arrays[name].shape[0]) if name in arrays else usual
+        return None if found == usual else found
+
+    config = dataclasses.replace(
+        config,
+        last_width=other_than(config.last_channels, "Decoder.RF2.convFS.weight"),
+        key_width=other_than(config.key_channels, "KV_Q_r4.Key.weight"),
+        value_width=other_than(config.value_channels, "KV_Q_r4.Value.weight"),
+    )
     return named(config)
 
 
 def named(config: ModelConfig) -> ModelConfig:
-    """Returns the preset that has these numbers, or the configuration itself."""
-    for preset in PRESETS:
-        if (preset.bottleneck, preset.blocks, preset.width, preset.decoder_width) == (
-            config.bottleneck,
-            config.blocks,
-            config.width,
-            config.decoder_width,
-        ):
-            return preset
-    return config
+    """Returns the preset that is the same network, or the configuration itself."""
+    same = (p for p in PRESETS if dataclasses.replace(config, name=p.name) == p)
+    return next(same, config)
 
 
 def assemble(

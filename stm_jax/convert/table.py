@@ -100,9 +100,10 @@ STM_TABLE = [
     *_conv_with_bias(
         "Decoder.RF{block}.ResMM.conv{index}", "decoder/refine{block}/merged_residual/conv{index}"
     ),
+    Row("Decoder.RF{index}.convBelow.weight", "params/decoder/refine{index}/below_conv/kernel", KERNEL),
     *_conv_with_bias("Decoder.pred2", "decoder/predict"),
 ]
-"""The original implementation's state dict."""
+"""The original implementation's state dict; convBelow is ours, of a narrower last refinement."""
 
 
 def trunk_table(encoder: str) -> list[Row]:

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stm_jax.config import STM_R50, ModelConfig
+
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
 
@@ -103,13 +105,13 @@ class Encoder(nn.Module):
 class KeyValue(nn.Module):
     """Two 3x3 convolutions of r4 side by side."""
 
-    def __init__(self, inputs: int):
+    def __init__(self, inputs: int, key_channels: int, value_channels: int):
         super().__init__()
-        self.Key = conv(inputs, inputs // 8, 3, bias=True)
-        self.Value = conv(inputs, inputs // 2, 3, bias=True)
+        self.Key = conv(inputs, key_channels, 3, bias=True)
+        self.Value = conv(inputs, value_channels, 3, bias=True)
 
     def forward(self, r4: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns keys (N, r4 / 8, h, w) and values (N, r4 / 2, h, w)."""
+        """Returns keys (N, K, h, w) and values (N, V, h, w)."""
         return self.Key(r4), self.Value(r4)
 
 
@@ -134,14 +136,18 @@ def enlarge(features: Tensor, factor: int) -> Tensor:
 class Refine(nn.Module):
     """Brings a skip into what comes from below."""
 
-    def __init__(self, skip_channels: int, width: int):
+    def __init__(self, skip_channels: int, width: int, below: int):
         super().__init__()
+        if below != width:
+            self.convBelow = conv(below, width, 1)
         self.convFS = conv(skip_channels, width, 3, bias=True)
         self.ResFS = Residual(width)
         self.ResMM = Residual(width)
 
     def forward(self, skip: Tensor, below: Tensor) -> Tensor:
-        """Skip (1, C, H, W) and below (objects, width, H / 2, W / 2) to (objects, width, H, W)."""
+        """Skip (1, C, H, W) and below (objects, below, H / 2, W / 2) to (objects, width, H, W)."""
+        if hasattr(self, "convBelow"):
+            below = self.convBelow(below)
         # The skip has batch 1 and is broadcast: it does not depend on the object.
         return self.ResMM(self.ResFS(self.convFS(skip)) + enlarge(below, 2))
 
@@ -149,13 +155,13 @@ class Refine(nn.Module):
 class Decoder(nn.Module):
     """The refinement decoder of RGMP (Oh et al., CVPR 2018)."""
 
-    def __init__(self, r4_channels: int, width: int):
+    def __init__(self, r4_channels: int, read_channels: int, width: int, last_width: int):
         super().__init__()
-        self.convFM = conv(r4_channels, width, 3, bias=True)
+        self.convFM = conv(read_channels, width, 3, bias=True)
         self.ResMM = Residual(width)
-        self.RF3 = Refine(r4_channels // 2, width)
-        self.RF2 = Refine(r4_channels // 4, width)
-        self.pred2 = conv(width, 2, 3, bias=True)
+        self.RF3 = Refine(r4_channels // 2, width, width)
+        self.RF2 = Refine(r4_channels // 4, last_width, width)
+        self.pred2 = conv(last_width, 2, 3, bias=True)
 
     def forward(self, read: Tensor, r3: Tensor, r2: Tensor) -> Tensor:
         """Returns logits (objects, 2, H, W), of "not this object" and "this object"."""
@@ -196,22 +202,17 @@ def pad_to_16(images: Tensor) -> tuple[Tensor, tuple[slice, slice]]:
 
 
 class STM(nn.Module):
-    """The whole network; the defaults are the paper's ResNet-50 configuration."""
+    """The whole network; the default is the paper's."""
 
-    def __init__(
-        self,
-        bottleneck: bool = True,
-        blocks: tuple[int, ...] = (3, 4, 6),
-        width: int = 64,
-        decoder_width: int = 256,
-    ):
+    def __init__(self, config: ModelConfig = STM_R50):
         super().__init__()
-        r4_channels = width * 4 * (4 if bottleneck else 1)
-        self.Encoder_M = Encoder(bottleneck, blocks, width, masks=True)
-        self.Encoder_Q = Encoder(bottleneck, blocks, width, masks=False)
-        self.KV_M_r4 = KeyValue(r4_channels)
-        self.KV_Q_r4 = KeyValue(r4_channels)
-        self.Decoder = Decoder(r4_channels, decoder_width)
+        trunk = (config.bottleneck, config.blocks, config.width)
+        r4_channels, value = config.stage_channels[2], config.value_channels
+        self.Encoder_M = Encoder(*trunk, masks=True)
+        self.Encoder_Q = Encoder(*trunk, masks=False)
+        self.KV_M_r4 = KeyValue(r4_channels, config.key_channels, value)
+        self.KV_Q_r4 = KeyValue(r4_channels, config.key_channels, value)
+        self.Decoder = Decoder(r4_channels, 2 * value, config.decoder_width, config.last_channels)
         self.eval()
 
     def memorize(self, frame: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:

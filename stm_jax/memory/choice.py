@@ -77,11 +77,16 @@ def chosen(
     """
     if memory and memorize_every != STM_EVERY:
         raise InputError("--memorize-every is of STM's rule: leave it out beside --memory")
-    kept = _chosen("--memory", memory, MEMORIES) if memory else rules.EveryNth(memorize_every)
+    kept = chosen_memory(memory) or rules.EveryNth(memorize_every)
     reader = chosen_read(read)
     if isinstance(reader, local_reads.WindowRead) and isinstance(kept, STORES):
         raise InputError(f"--read {read[0]} looks at places in frames: {memory[0]} keeps none")
     return kept, reader
+
+
+def chosen_memory(words: Sequence[str], option: str = "--memory") -> Memory | None:
+    """Returns the memory that the words ask for, None without any; see `chosen`."""
+    return _chosen(option, words, MEMORIES) if words else None
 
 
 def chosen_read(words: Sequence[str], option: str = "--read") -> Read | None:

@@ -13,15 +13,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from stm_jax.config import ModelConfig
+from stm_jax.nn.convolution import convolve
 from stm_jax.nn.encoders import Conv3x3
 from stm_jax.nn.objects import for_objects
+from stm_jax.nn.resnet import PLAIN_INIT, Kernel
 
 
 class Skips(NamedTuple):
     """The decoder's object-independent half, for one frame."""
 
     at_stride_8: Float[Array, "b h8 w8 d"]
-    at_stride_4: Float[Array, "b h4 w4 d"]
+    at_stride_4: Float[Array, "b h4 w4 d4"]
 
 
 def upsample(features: Float[Array, "b h w c"], factor: int) -> Float[Array, "b h2 w2 c"]:
@@ -59,23 +61,32 @@ class ResidualBlock(nn.Module):
 
 
 class Refine(nn.Module):
-    """Brings a skip into what comes from below, in two halves."""
+    """Brings a skip into what comes from below, in two halves.
+
+    Where what comes from below has another number of channels, a 1x1 convolution comes first;
+    the paper's decoder has the same number everywhere and none.
+    """
 
     channels: int
+    channels_below: int
 
     def setup(self) -> None:
         self.skip_conv = Conv3x3(self.channels)
         self.skip_residual = ResidualBlock(self.channels)
         self.merged_residual = ResidualBlock(self.channels)
+        if self.channels_below != self.channels:
+            self.below_conv = Kernel((1, 1, self.channels_below, self.channels), PLAIN_INIT)
 
     def skip(self, features: Float[Array, "b h w c"]) -> Float[Array, "b h w d"]:
         """The half that is the same for every object."""
         return self.skip_residual(self.skip_conv(features))
 
     def merge(
-        self, skip: Float[Array, "b h w d"], below: Float[Array, "bo h2 w2 d"]
+        self, skip: Float[Array, "b h w d"], below: Float[Array, "bo h2 w2 d2"]
     ) -> Float[Array, "bo h w d"]:
         """The half that depends on the object; `below` holds the objects of each frame in turn."""
+        if self.channels_below != self.channels:
+            below = convolve(below, self.below_conv())
         enlarged = upsample(below, 2)
         objects = below.shape[0] // skip.shape[0]
         merged = enlarged.reshape(-1, objects, *enlarged.shape[1:]) + for_objects(skip, objects)
@@ -91,8 +102,8 @@ class Decoder(nn.Module):
         width = self.config.decoder_width
         self.read_conv = Conv3x3(width)
         self.read_residual = ResidualBlock(width)
-        self.refine3 = Refine(width)
-        self.refine2 = Refine(width)
+        self.refine3 = Refine(width, width)
+        self.refine2 = Refine(self.config.last_channels, width)
         self.predict = Conv3x3(2)
 
     def skips(self, r3: Float[Array, "b h8 w8 r3"], r2: Float[Array, "b h4 w4 r2"]) -> Skips:

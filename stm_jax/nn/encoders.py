@@ -98,7 +98,7 @@ class QueryEncoder(nn.Module):
 
 
 class KeyValueHead(nn.Module):
-    """Two 3x3 convolutions side by side: a key of an eighth, a value of half the channels."""
+    """Two 3x3 convolutions side by side, for a key and a value."""
 
     config: ModelConfig
 

@@ -11,8 +11,9 @@ import optax
 from jax.sharding import Mesh, PartitionSpec
 
 from stm_jax.config import StageConfig, TrainConfig
-from stm_jax.memory.choice import read_to_train
+from stm_jax.memory.choice import chosen_memory, read_to_train
 from stm_jax.nn.stm import STM, Variables
+from stm_jax.train.follow import ALL_FRAMES
 from stm_jax.train.losses import clip_loss
 from stm_jax.train.mesh import DATA, by_clip, replicated
 
@@ -208,6 +209,8 @@ def _gradients(
             stage.data.objects,
             hardest_share=stage.hardest_share,
             matching_weight=stage.matching_weight,
+            overlap_weight=stage.overlap_weight,
+            memory=chosen_memory(config.memory, "memory =") or ALL_FRAMES,
             read=read_to_train(config.read),
             remat=config.remat,
         )
