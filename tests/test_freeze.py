@@ -36,9 +36,9 @@ def flat(params: dict) -> dict[str, np.ndarray]:
 
 
 STAYS: dict[Frozen, tuple[int, str, str]] = {
-    "trunks": (40, "query_encoder/norm/scale", "memory_encoder/conv_mask/kernel"),
-    "query-trunk": (20, "query_encoder/conv_frame/kernel", "memory_encoder/conv_frame/kernel"),
-    "memory-trunk": (20, "memory_encoder/norm/bias", "memory_encoder/conv_others/kernel"),
+    "trunks": (54, "query_encoder/norm/scale", "memory_encoder/conv_mask/kernel"),
+    "query-trunk": (27, "query_encoder/conv_frame/kernel", "memory_encoder/conv_frame/kernel"),
+    "memory-trunk": (27, "memory_encoder/norm/bias", "memory_encoder/conv_others/kernel"),
     "stems": (
         18,
         "memory_encoder/trunk/res2_block0/conv2/conv/kernel",

@@ -117,7 +117,10 @@ def test_what_lacks_an_entry_is_refused_the_other_way_round(tmp_path: pathlib.Pa
         ({"start_anew": ("decoder", "decoded")}, "tiny has no decoded; its parts are memory_enc"),
         ({"start_anew": ("query_head/ke",)}, "tiny has no query_head/ke; its parts are"),
         ({"start_from": "stm-r81"}, "no weights stm-r81: .*bundled are: stm-r18"),
-        ({"start_from": None, "start_anew": ("decoder",)}, "start_anew is of weights .* give start"),
+        (
+            {"start_from": None, "start_anew": ("decoder",)},
+            "start_anew is of weights .* give start",
+        ),
         ({"start_from": None, "model": None}, "model = None is of weights .* give start_from="),
         ({"start_from": "none.npz"}, "none.npz cannot be read"),
     ],
