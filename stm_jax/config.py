@@ -266,14 +266,27 @@ class StageConfig:
     overlap_weight: float = 0.0
 
 
+Frozen = Literal["trunks", "query-trunk", "memory-trunk", "stems", "norms"]
+"""What `TrainConfig.freeze` names: the trunks of both encoders, or of one; their stems, which are
+the first convolution and the first stage; scale and bias of every batch norm. The convolutions of
+the masks are of no trunk."""
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """A whole training run.
 
     Attributes:
-        model: The network.
+        model: The network; None for that of `start_from`.
         trunk: ImageNet trunk, a safetensors file with torchvision's names; None for random.
         stages: What is trained on, one after the other.
+        start_from: Weights to start from: a bundled name such as "stm-r18", a .safetensors of
+            ours, a .pth, .pt, .npz or .safetensors with the original implementation's names, or a
+            run's folder. A run that goes on does not read them again.
+        start_anew: Parts of the network that are not taken from these weights, such as
+            ("decoder", "query_head/key"), but started as without them; `trunk` and `key_frames`
+            count for them alone.
+        freeze: Parts of the network that stay as they start.
         key_frames: From how many frames of the first stage the key convolutions' start is
             computed, see `train/key_start.py`; 0 for the network's own draw.
         trunk_factor: The trunks' learning rate as a share of the rest's.
@@ -301,9 +314,12 @@ class TrainConfig:
         workers: Processes on every host that make clips ahead of time; 0 for two threads.
     """
 
-    model: ModelConfig
+    model: ModelConfig | None
     stages: tuple[StageConfig, ...]
     trunk: pathlib.Path | None = None
+    start_from: str | None = None
+    start_anew: tuple[str, ...] = ()
+    freeze: tuple[Frozen, ...] = ()
     key_frames: int = 0
     trunk_factor: float = 1.0
     weight_decay: float = 1e-4
@@ -321,3 +337,10 @@ class TrainConfig:
     validate_on: tuple[str, ...] = ()
     validate_every: int = 1000
     workers: int = 0
+
+    @property
+    def network(self) -> ModelConfig:
+        """`model`, once it is known: `train` takes that of `start_from` for None."""
+        if self.model is None:
+            raise ValueError("the network is that of start_from, which has not been read")
+        return self.model

@@ -2,8 +2,6 @@
 
 import dataclasses
 import pathlib
-import zipfile
-import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,9 +52,10 @@ class Convert:
         self._check_out()
         from stm_jax.convert.pth import write_pth  # heavy, and not needed to say what is wrong
         from stm_jax.convert.pytorch import to_pytorch
+        from stm_jax.convert.weights import read_weights
         from stm_jax.release import save
 
-        model, given = _read(self.weights)
+        model, given = read_weights(self.weights)
         if self.out.suffix == OURS:
             save(model, self.out, about=f"converted from {pathlib.Path(self.weights).name}")
         else:
@@ -162,39 +161,3 @@ def random_clip() -> tuple[
             frame[top + 2 * t :][:34, left + step * t :][:, :28] = patch
         mask[top : top + 34, left : left + 28] = object_id
     return frames, mask
-
-
-def _read(weights: str) -> tuple["Model", dict[str, np.ndarray]]:
-    """Returns the model, and its weights by PyTorch's names as they were given."""
-    from stm_jax.convert.pth import read_pth
-    from stm_jax.convert.pytorch import from_pytorch, to_pytorch
-    from stm_jax.release import FORMAT, load, read_safetensors
-
-    path = pathlib.Path(weights)
-    if path.suffix in PYTORCH:
-        given = read_pth(path)
-    elif path.suffix == ".npz":
-        given = _read_npz(path)
-    elif path.suffix == OURS and path.is_file() and FORMAT not in read_safetensors(path)[1]:
-        given = read_safetensors(path)[0]
-    else:
-        model = load(weights)
-        return model, to_pytorch(model)
-    try:
-        model = from_pytorch(given)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    return model, {name.removeprefix("module."): array for name, array in given.items()}
-
-
-def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path} is cut off, holds pickled objects or is no .npz file: "
-            "save it so: numpy.savez(path, **arrays)"
-        ) from error

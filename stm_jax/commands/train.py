@@ -50,7 +50,7 @@ class Train:
         """Runs the command.
 
         Raises:
-          InputError: the configuration, the data or the trunk cannot be used.
+          InputError: the configuration, the data, the trunk or start_from cannot be used.
           KeyboardInterrupt: stopped by Ctrl-C or SIGTERM, after saving where it was.
         """
         config = with_root(changed(load_config(self.config), self.changes), self.data)
@@ -115,7 +115,7 @@ def changed(config: TrainConfig, changes: tuple[str, ...]) -> TrainConfig:
         name, equals, value = change.partition("=")
         if not equals:
             raise InputError(f"{change} is no change of the configuration: give NAME=VALUE")
-        arguments += [f"--{name.replace('_', '-')}", *value.split(",")]
+        arguments += [f"--{name.replace('_', '-')}", *(value.split(",") if value else ())]
     if not arguments:
         return config
     return tyro.cli(
@@ -128,14 +128,19 @@ def changed(config: TrainConfig, changes: tuple[str, ...]) -> TrainConfig:
 
 
 def with_root(config: TrainConfig, root: pathlib.Path) -> TrainConfig:
-    """Returns the configuration with its paths below `root`."""
+    """Returns the configuration with its paths below `root`, `start_from` if it is there."""
 
     def data_below(data: DataConfig) -> DataConfig:
         sources = [dataclasses.replace(s, **_paths_below(s, root)) for s in data.sources]
         return dataclasses.replace(data, sources=tuple(sources))
 
     stages = [dataclasses.replace(s, data=data_below(s.data)) for s in config.stages]
-    return dataclasses.replace(config, **_paths_below(config, root), stages=tuple(stages))
+    start = config.start_from
+    if start is not None and (root / start).exists():
+        start = str(root / start)  # else it is a bundled name, or a path of the command line
+    return dataclasses.replace(
+        config, **_paths_below(config, root), start_from=start, stages=tuple(stages)
+    )
 
 
 def _paths_below(item: Source | TrainConfig, root: pathlib.Path) -> dict[str, pathlib.Path | str]:

@@ -34,7 +34,7 @@ class RunLog:
         self._stage, self._stage_end, self._batch_size = 0, 0, 1
         self._metrics: list[dict] = []
         self._since = time.perf_counter()
-        self._about = f"{config.model.name}: {parameters / 1e6:.1f} million parameters"
+        self._about = f"{config.network.name}: {parameters / 1e6:.1f} million parameters"
 
     def __enter__(self) -> "RunLog":
         self._stack = contextlib.ExitStack()

@@ -1,5 +1,6 @@
 """A training run, read from top to bottom."""
 
+import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Iterator
@@ -8,19 +9,16 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from stm_jax.config import DataConfig, StageConfig, TrainConfig
-from stm_jax.convert.trunk import with_trunk
 from stm_jax.data.pipeline import training_clips
 from stm_jax.errors import InputError
 from stm_jax.nn.model import Model, random_model
 from stm_jax.train import checkpoint
-from stm_jax.train.key_start import start_keys
 from stm_jax.train.log import RunLog
 from stm_jax.train.mesh import abstract_state, by_clip, data_mesh, place_clips, place_state
 from stm_jax.train.preemption import StopSignal
+from stm_jax.train.start import given_weights, initial_model
 from stm_jax.train.step import State, initial_state, make_optimizer, make_step
 
 Validate = Callable[[int, Model], dict[str, float]]
@@ -46,27 +44,33 @@ def train(
         profile: Write a trace of a few steps into `run/profile`.
 
     Raises:
-        InputError: Data, trunk or an earlier run's configuration cannot be used, or the
-            gradient is no longer finite.
+        InputError: Data, trunk, `start_from` or an earlier run's configuration cannot be used,
+            or the gradient is no longer finite.
         KeyboardInterrupt: The run was asked to stop; it has saved where it is.
     """
-    run.mkdir(parents=True, exist_ok=True)
     mesh = data_mesh()
     _check_intervals(config)
     _check_batches(config, mesh.size)
+    # Before anything is written or compiled, for weights are often the wrong ones at first.
+    begun = checkpoint.has_begun(run)
+    given = None if begun else given_weights(config)
+    if config.model is None:
+        model = checkpoint.model_of(run) if given is None else given.config
+        config = dataclasses.replace(config, model=model)
+    run.mkdir(parents=True, exist_ok=True)
     optimizer = make_optimizer(config)
 
     def first_state(model: Model) -> State:
         return initial_state(model.variables, optimizer, config.average_decay > 0)
 
-    shapes = jax.eval_shape(lambda: first_state(random_model(config.model)))
+    shapes = jax.eval_shape(lambda: first_state(random_model(config.network)))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
     with checkpoint.open_manager(run) as manager:
         # Before the configuration is written: a trunk that cannot be read leaves no run behind.
-        begun = bool(manager.all_steps())
-        state = None if begun else place_state(mesh, first_state(_initial_model(config)))
+        state = None if begun else place_state(mesh, first_state(initial_model(config, given)))
         with RunLog(run, config, parameters) as log, StopSignal() as stop:
             checkpoint.write_config(run, config, log.say)
+            _say_beginnings(config, begun, log.say)
             done = 0
             if state is None:
                 abstract = abstract_state(mesh, shapes)
@@ -102,6 +106,14 @@ def train(
     return _result(config, state)
 
 
+def _say_beginnings(config: TrainConfig, begun: bool, say: Callable[[str], None]) -> None:
+    if config.start_from is not None and not begun:
+        anew = f", but {', '.join(config.start_anew)} anew" if config.start_anew else ""
+        say(f"weights of {config.start_from}{anew}")
+    if config.freeze:
+        say(f"frozen: {', '.join(config.freeze)}")
+
+
 def _validate(validate: Validate, log: RunLog, done: int, model: Model) -> None:
     if jax.process_index() == 0:
         log.add_scores(done, validate(done, model))
@@ -125,23 +137,6 @@ def _clips(config: TrainConfig, index: int, stage: StageConfig, start: int) -> I
         processes=jax.process_count(),
         workers=config.workers,
     )
-
-
-def _initial_model(config: TrainConfig) -> Model:
-    model = random_model(config.model, config.seed)
-    if config.trunk is None:
-        return model
-    try:
-        trunk = load_file(config.trunk)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"the trunk {config.trunk} cannot be read: {error}") from error
-    model = with_trunk(model, trunk)
-    if not config.key_frames:
-        return model
-    clips = training_clips(config.stages[0].data, config.seed, config.stages[0].steps)
-    batches = -(-config.key_frames // config.stages[0].data.batch_size)
-    frames = [next(clips)["frames"][:, 0] for _ in range(batches)]
-    return start_keys(model, np.concatenate(frames)[: config.key_frames])
 
 
 def _gflop_of(
@@ -184,7 +179,7 @@ def _result(config: TrainConfig, state: State) -> Model:
     """Returns the model that a state stands for: the average, where there is one."""
     params = state["average"] or state["params"]
     variables = {"params": params, "batch_stats": state["batch_stats"]}
-    return Model(config.model, jax.tree.map(_whole, variables))
+    return Model(config.network, jax.tree.map(_whole, variables))
 
 
 def _whole(leaf: jax.Array) -> jax.Array:

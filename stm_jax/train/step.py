@@ -14,6 +14,7 @@ from stm_jax.config import StageConfig, TrainConfig
 from stm_jax.memory.choice import chosen_memory, read_to_train
 from stm_jax.nn.stm import STM, Variables
 from stm_jax.train.follow import ALL_FRAMES
+from stm_jax.train.freeze import in_trunk, merged, split
 from stm_jax.train.losses import clip_loss
 from stm_jax.train.mesh import DATA, by_clip, replicated
 
@@ -52,13 +53,7 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
     """
 
     def is_trunk(params: Variables) -> Variables:
-        paths = flax.traverse_util.flatten_dict(params)
-        # conv_mask and conv_others are new, though they sit in the encoder.
-        marks = {
-            path: path[0].endswith("_encoder") and path[1] not in ("conv_mask", "conv_others")
-            for path in paths
-        }
-        return flax.traverse_util.unflatten_dict(marks)
+        return flax.traverse_util.path_aware_map(lambda path, _: in_trunk(path), params)
 
     return _clipped_where_finite(
         config.clip_norm,
@@ -173,11 +168,16 @@ def _step(
     clips: dict,
 ) -> tuple[State, dict, jax.Array]:
     (loss, iou, gradients), labels = gradients_of(state["params"], state["batch_stats"], clips)
-    updates, opt_state = optimizer.update(gradients, state["opt_state"], state["params"])
+    _, frozen = split(state["params"], config.freeze)
+    # Zeros, so that what the optimizer keeps does not depend on what is frozen.
+    whole = merged(gradients, jax.tree.map(jnp.zeros_like, frozen))
+    updates, opt_state = optimizer.update(whole, state["opt_state"], state["params"])
     params = optax.apply_updates(state["params"], updates)
+    params = merged(split(params, config.freeze)[0], frozen)
     average = state["average"]
     if average:
         average = optax.incremental_update(params, average, 1 - config.average_decay)
+        average = merged(split(average, config.freeze)[0], frozen)
     new_state = {
         "step": state["step"] + 1,
         "params": params,
@@ -197,13 +197,17 @@ def _step(
 def _gradients(
     config: TrainConfig, stage: StageConfig, params: Variables, batch_stats: Variables, clips: dict
 ) -> tuple[tuple[jax.Array, jax.Array, Variables], jax.Array]:
-    """Returns loss, overlap and gradient, averaged over all devices, and this device's labels."""
-    network = STM(config.model, jnp.dtype(config.dtype))
+    """Returns loss, overlap and gradient, averaged over all devices, and this device's labels.
 
-    def loss_of(params: Variables, part: dict) -> tuple[jax.Array, Any]:
+    The gradient is of what is not frozen, and has nothing where the rest would be.
+    """
+    network = STM(config.network, jnp.dtype(config.dtype))
+    learning, frozen = split(params, config.freeze)
+
+    def loss_of(learning: Variables, part: dict) -> tuple[jax.Array, Any]:
         loss, labels = clip_loss(
             network,
-            {"params": params, "batch_stats": batch_stats},
+            {"params": merged(learning, frozen), "batch_stats": batch_stats},
             part["frames"],
             part["masks"],
             stage.data.objects,
@@ -217,7 +221,8 @@ def _gradients(
         return loss, (_overlap(labels, part["masks"][:, 1:]), labels.astype(jnp.uint8))
 
     def gradient_of(part: dict) -> tuple[Any, jax.Array]:
-        (loss, (iou, labels)), gradients = jax.value_and_grad(loss_of, has_aux=True)(params, part)
+        value_and_grad = jax.value_and_grad(loss_of, has_aux=True)
+        (loss, (iou, labels)), gradients = value_and_grad(learning, part)
         return (loss, iou, gradients), labels
 
     if config.accumulate == 1:
