@@ -241,7 +241,8 @@ def test_a_short_video_keeps_its_order(root: pathlib.Path):
 
 
 def test_the_same_seed_gives_the_same_batches_also_from_the_middle(root: pathlib.Path):
-    config = DataConfig(sources=(Photographs(root), Videos(root)), size=32, batch_size=2)
+    sources = (Photographs(root), Videos(root))
+    config = DataConfig(sources, pasted=3, objects=2, length=5, size=32, batch_size=2)
     first, again = (iter(training_clips(config, seed=7, steps=8)) for _ in range(2))
     batches = [next(first) for _ in range(3)]
     assert np.array_equal(batches[0]["frames"], next(again)["frames"])
@@ -250,7 +251,7 @@ def test_the_same_seed_gives_the_same_batches_also_from_the_middle(root: pathlib
     other.set_state(position)
     assert np.array_equal(batches[1]["frames"], next(other)["frames"])
     assert np.array_equal(batches[2]["masks"], next(other)["masks"])
-    assert batches[0]["frames"].shape == (2, 3, 32, 32, 3)
+    assert batches[0]["frames"].shape == (2, 5, 32, 32, 3)
 
 
 def test_what_is_held_back_is_not_there(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch):

@@ -17,6 +17,7 @@ from stm_jax.errors import InputError
 ATTEMPTS = 8
 SMALLEST_SHARE = 0.0015  # of the crop: a smaller object is not followed, if there is another
 IN_SIGHT = 0.005  # of the crop: what a view of the clip's own object should show of it
+INSIDE = 0.8  # of the crop: what every view should show of the picture, not of what is beyond
 OFF_MIDDLE = 0.25  # of the crop's side: how far from its middle the object is placed
 GREY_SHARE = 0.1  # of the clips: without colour, so that texture and shape are learnt as well
 
@@ -136,7 +137,8 @@ def _clip(
             frame[:] = recolored(frame, change)
     if rng.random() < GREY_SHARE:
         frames = recolored(frames, grey())
-    return {"frames": worn(frames, motion.shake, rng), "masks": _followed(ids, rng, objects)}
+    followed = _followed(ids, rng, objects)
+    return {"frames": worn(frames, motion.shake, rng), "masks": followed}
 
 
 def _shrink(reduction: float) -> int:
@@ -182,7 +184,7 @@ def _views_of_object(
     motion: Motion,
     size: int,
 ) -> tuple[list[View], np.ndarray, int]:
-    """Draws a view for each frame, some object in sight in the first.
+    """Draws a view for each frame, some object in sight in the first, none far off the image.
 
     Returns them, the ids as they are rendered, and the object's.
     """
@@ -192,8 +194,9 @@ def _views_of_object(
         start = _view_of_object(masks[0] == target, rng, size)
         corner = start.center[0] - start.extent / 2, start.center[1] - start.extent / 2
         views = bent(path(start, ranges, motion, rng), corner, start.extent, rng)
+        inside = all(view.inside(masks[0].shape[::-1]) > INSIDE for view in views)
         first = views[0].of(masks[0], size)
-        if (first == target).mean() > IN_SIGHT:
+        if inside and (first == target).mean() > IN_SIGHT:
             break
     rest = [view.of(mask, size) for view, mask in zip(views[1:], masks[1:], strict=True)]
     return views, np.stack([first, *rest]), target
