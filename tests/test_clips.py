@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from stm_jax.config import DataConfig, Photographs, Videos
-from stm_jax.data import camera, clips, pasting
+from stm_jax.data import camera, clips, dust, pasting
 from stm_jax.data.clips import clip_from_photograph, clip_from_video
 from stm_jax.data.light import likeness, random_color, recolored
 from stm_jax.data.pasting import Layer, layer_from
@@ -53,6 +53,7 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
 def plain_light(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures stay as sharp and as bright as they are: tests tell things by their colours."""
     monkeypatch.setattr(clips, "DRIFTING_SHARE", 0.0)
+    monkeypatch.setattr(dust, "CLOUDED_SHARE", 0.0)
     monkeypatch.setattr(pasting, "LOOK_ALIKE_SHARE", 0.0)
     for share in ("BLURRED_SHARE", "NOISY_SHARE", "COMPRESSED_SHARE"):
         monkeypatch.setattr(camera, share, 0.0)

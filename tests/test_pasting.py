@@ -2,13 +2,14 @@
 
 import dataclasses
 import pathlib
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from stm_jax.config import DataConfig, Photographs
-from stm_jax.data import camera, clips, pasting
+from stm_jax.data import camera, clips, dust, pasting
 from stm_jax.data.clips import clip_from_photograph
 from stm_jax.data.masks import write_mask
 from stm_jax.data.pasting import Layer, layer_from, paste, thing_of
@@ -186,18 +187,45 @@ def test_the_own_object_of_a_clip_is_copied(
     assert two > 8
 
 
-def test_blur_noise_and_light_touch_no_mask(several: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (camera, "BLURRED_SHARE"),
+        (camera, "NOISY_SHARE"),
+        (camera, "COMPRESSED_SHARE"),
+    ],
+)
+def test_what_wears_frames_touches_no_mask(
+    several: pathlib.Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str
+):
     (sample,) = photographs_of(Photographs(several))
 
     def clip(share: float) -> clips.Clip:
-        for name in ("BLURRED_SHARE", "NOISY_SHARE", "COMPRESSED_SHARE"):
-            monkeypatch.setattr(camera, name, share)
+        monkeypatch.setattr(module, name, share)
         rng = np.random.default_rng(4)
         return clip_from_photograph(sample, [RED, BLUE], rng, 6, 64, objects=3)
 
     clean, touched = clip(0.0), clip(1.0)
     assert np.array_equal(clean["masks"], touched["masks"])
     assert not np.array_equal(clean["frames"], touched["frames"])
+
+
+def test_a_cloud_drifts_over_frames_and_lets_them_be_seen(monkeypatch: pytest.MonkeyPatch):
+    frames = np.full((4, 64, 64, 3), (250, 0, 0), np.uint8)
+    frames[:, 20:40] = (0, 0, 250)
+    before = frames.copy()
+    monkeypatch.setattr(dust, "CLOUDED_SHARE", 0.0)
+    assert dust.clouded(frames, np.random.default_rng(0)) is frames
+    monkeypatch.setattr(dust, "CLOUDED_SHARE", 1.0)
+    for seed in range(8):
+        covered = dust.clouded(frames, np.random.default_rng(seed))
+        assert np.array_equal(frames, before)
+        changed = np.abs(covered.astype(int) - frames).max(axis=-1)
+        assert 0.2 < (changed > 10).mean() < 1.0
+        assert np.abs(np.diff(changed, axis=0)).max() > 5  # it moves
+        red, blue = covered[..., 0].astype(int), covered[..., 2].astype(int)
+        assert ((red - blue)[:, :20] > 20).all()
+        assert ((blue - red)[:, 20:40] > 20).all()
 
 
 def test_shake_is_shared_by_what_is_pasted(root: pathlib.Path, monkeypatch):  # noqa: F811

@@ -44,7 +44,7 @@ PARTS = {
     ],
     "place views": [(clips, "_views_of_object"), (pasting, "_views")],
     "paste": [(clips, "paste")],
-    "blur": [(clips, "worn")],
+    "dust, blur": [(clips, "clouded"), (clips, "worn")],
     "choose objects": [(clips, "_followed")],
 }
 

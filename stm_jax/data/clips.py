@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from stm_jax.data.camera import worn
+from stm_jax.data.dust import clouded
 from stm_jax.data.light import DRIFTING_SHARE, drift, grey, random_color, recolored
 from stm_jax.data.pasting import Layer, Thing, paste, side_of, thing_of
 from stm_jax.data.paths import PHOTOGRAPH, VIDEO, Motion, Ranges, bent, path, random_motion
@@ -44,7 +45,7 @@ def clip_from_photograph(
     """Moves a photograph by a random affine map a frame (paper section 3.5, pre-training).
 
     In half of the clips the maps come from a smooth path instead. Beyond the paper, things may be
-    pasted, bent, hidden for a while, blurred, and the light may change.
+    pasted, bent, hidden for a while, dusty, blurred, and the light may change.
 
     Args:
         sample: The photograph.
@@ -132,6 +133,7 @@ def _clip(
             own = _own_thing(pictures[samples[0]], masks[0] == target, views[0].extent)
             own = own._replace(picture=recolored(own.picture, change))
         paste(frames, ids, pasted, own, motion, rng)
+    frames = clouded(frames, rng)
     if rng.random() < DRIFTING_SHARE:
         for frame, change in zip(frames, drift(frames[0], len(frames), rng), strict=True):
             frame[:] = recolored(frame, change)
