@@ -12,6 +12,7 @@ from stm_jax.data import camera, clips, dust, pasting
 from stm_jax.data.clips import clip_from_photograph, clip_from_video
 from stm_jax.data.light import likeness, random_color, recolored
 from stm_jax.data.pasting import Layer, layer_from
+from stm_jax.data.paths import random_motion
 from stm_jax.data.pipeline import training_clips
 from stm_jax.data.samples import Sample
 from stm_jax.data.sources import photographs_of, videos_of
@@ -213,6 +214,38 @@ def test_no_more_objects_are_followed_than_asked_for(root: pathlib.Path):
     for seed in range(8):
         clip = clip_from_photograph(sample, layers, np.random.default_rng(seed), 3, 48)
         assert set(np.unique(clip["masks"])) == {0, 1}
+
+
+def test_small_objects_are_followed_and_tiny_ones_where_there_is_no_other():
+    ids = np.zeros((3, 224, 224), np.uint8)
+    ids[:, 5:7, 5:7] = 1
+    alone = clips._followed(ids, np.random.default_rng(0), objects=2)
+    assert np.array_equal(alone, ids)
+    ids[:, 50:60, 50:60] = 2
+    both = clips._followed(ids, np.random.default_rng(0), objects=2)
+    assert np.array_equal(both, ids == 2)
+
+
+def test_views_stay_on_their_photograph(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    whole = np.array([96.0, 64.0])
+    assert View((32.0, 32.0), 64.0).inside(whole) == 1.0
+    assert View((0.0, 32.0), 64.0, rotation=180.0).inside(whole) == 0.5
+    assert View((96.0, 64.0), 64.0).inside(whole) == 0.25
+    masks = [photographs_of(Photographs(root))[0].ids()] * 6
+    rng = np.random.default_rng(0)
+
+    def off() -> float:
+        """Returns which share of clips has a view that is far off."""
+        worst = []
+        for _ in range(60):
+            motion = random_motion(rng, len(masks))
+            views, _, _ = clips._views_of_object(masks, rng, clips.PHOTOGRAPH, motion, 48)
+            worst.append(min(view.inside(whole) for view in views))
+        return float(np.mean(np.array(worst) < 0.8))
+
+    seldom = off()
+    monkeypatch.setattr(clips, "INSIDE", 0.0)
+    assert seldom < 0.5 * off()
 
 
 def test_a_layer_takes_its_outline_from_another_photograph(root: pathlib.Path):

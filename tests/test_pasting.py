@@ -102,6 +102,25 @@ def test_things_are_small_and_large():
     assert shares.max() < 0.85
 
 
+def test_some_things_cross_and_some_keep_still(monkeypatch: pytest.MonkeyPatch):
+    moved = []
+    for name in ("crossing", "path"):
+        original = getattr(pasting, name)
+        monkeypatch.setattr(
+            pasting,
+            name,
+            lambda *given, name=name, original=original: (
+                moved.append("crossing" if name == "crossing" else given[1]) or original(*given)
+            ),
+        )
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        paste(*black(32), [square_layer()], None, STILL, rng)
+    assert 0.12 < moved.count("crossing") / 200 < 0.28
+    assert 0.17 < moved.count(pasting.STILL) / 200 < 0.33
+    assert moved.count(pasting.PHOTOGRAPH) > 80
+
+
 def square_layer() -> Layer:
     mask = np.zeros((200, 300), np.uint8)
     mask[60:140, 100:180] = 1

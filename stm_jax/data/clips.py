@@ -192,16 +192,17 @@ def _views_of_object(
     """
     ids = ids_of(masks[0])
     target = int(rng.choice(ids)) if len(ids) else 0
-    for _ in range(ATTEMPTS):
+    attempt = 0
+    while True:
+        attempt += 1
         start = _view_of_object(masks[0] == target, rng, size)
         corner = start.center[0] - start.extent / 2, start.center[1] - start.extent / 2
         views = bent(path(start, ranges, motion, rng), corner, start.extent, rng)
-        inside = all(view.inside(masks[0].shape[::-1]) > INSIDE for view in views)
         first = views[0].of(masks[0], size)
-        if inside and (first == target).mean() > IN_SIGHT:
-            break
-    rest = [view.of(mask, size) for view, mask in zip(views[1:], masks[1:], strict=True)]
-    return views, np.stack([first, *rest]), target
+        inside = all(view.inside(masks[0].shape[::-1]) > INSIDE for view in views)
+        if (inside and (first == target).mean() > IN_SIGHT) or attempt == ATTEMPTS:
+            rest = [view.of(mask, size) for view, mask in zip(views[1:], masks[1:], strict=True)]
+            return views, np.stack([first, *rest]), target
 
 
 def _view_of_object(mask: np.ndarray, rng: np.random.Generator, size: int) -> View:

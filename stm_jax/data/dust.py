@@ -24,7 +24,8 @@ def clouded(
     density = _cloud(2 * size, rng)
     color = rng.uniform(90, 230) * rng.uniform(0.9, 1.1, 3).astype(np.float32)
     start, step = rng.uniform(0, 1, 2), rng.uniform(-DRIFT, DRIFT, 2)
-    thickness = np.linspace(*rng.uniform(*THICKEST, 2), length)
+    first, last = rng.uniform(*THICKEST, 2)
+    thickness = np.linspace(first, last, length)
     covered = np.empty_like(frames)
     for t, frame in enumerate(frames):
         left, top = (size * np.clip(start + t * step, 0, 1)).astype(int)
