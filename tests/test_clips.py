@@ -12,7 +12,7 @@ from stm_jax.data import camera, clips, dust, pasting
 from stm_jax.data.clips import clip_from_photograph, clip_from_video
 from stm_jax.data.light import likeness, random_color, recolored
 from stm_jax.data.pasting import Layer, layer_from
-from stm_jax.data.paths import random_motion
+from stm_jax.data.paths import Motion, Ranges, random_motion
 from stm_jax.data.pipeline import training_clips
 from stm_jax.data.samples import Sample
 from stm_jax.data.sources import photographs_of, videos_of
@@ -172,6 +172,21 @@ def test_masks_move_with_their_video(root: pathlib.Path, plain_light: None):
     for seed in range(4):
         clip = clip_from_video(video, 2, [], np.random.default_rng(seed), length=3, size=48)
         assert agreement(clip["frames"][:, 8:-8, 8:-8], clip["masks"][:, 8:-8, 8:-8]) > 0.9
+
+
+def test_views_go_with_the_object_of_a_video(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    masks = [sample.ids() for sample in videos_of(Videos(root))[0].samples[:6]]
+    gone = np.zeros_like(masks[0])
+    assert clips._way_of(1, [*masks[:3], gone])[:, 0].tolist() == [0, 2, 4, 4]
+    still = Ranges(0.0, 0.0, 0.0, 0.0)
+    monkeypatch.setattr("stm_jax.data.paths.BENT_SHARE", 0.0)
+    for share in (0.0, 0.5, 1.0):
+        monkeypatch.setattr(clips, "FOLLOWING", (share, share))
+        motion = Motion(True, np.zeros((6, 2)))
+        rng = np.random.default_rng(0)
+        views, _, target = clips._views_of_object(masks, rng, still, motion, 48)
+        assert target == 1
+        assert np.allclose(np.diff([view.center for view in views], axis=0), (2 * share, 0))
 
 
 def plain(color: tuple[int, int, int], shape: tuple[slice, slice]) -> Layer:

@@ -1,10 +1,12 @@
 """Training clips: a few frames in order, cut from a video or made from a photograph."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TypedDict
 
 import cv2
 import numpy as np
+from jaxtyping import Float
 
 from stm_jax.data.camera import worn
 from stm_jax.data.dust import clouded
@@ -12,7 +14,7 @@ from stm_jax.data.light import DRIFTING_SHARE, drift, grey, random_color, recolo
 from stm_jax.data.pasting import Layer, Thing, paste, side_of, thing_of
 from stm_jax.data.paths import PHOTOGRAPH, VIDEO, Motion, Ranges, bent, path, random_motion
 from stm_jax.data.samples import Sample, Video, counts_of, ids_of
-from stm_jax.data.views import View
+from stm_jax.data.views import View, box_of
 from stm_jax.errors import InputError
 
 ATTEMPTS = 8
@@ -20,6 +22,7 @@ SMALLEST_SHARE = 0.0015  # of the crop: a smaller object is not followed, if the
 IN_SIGHT = 0.005  # of the crop: what a view of the clip's own object should show of it
 INSIDE = 0.8  # of the crop: what every view should show of the picture, not of what is beyond
 OFF_MIDDLE = 0.25  # of the crop's side: how far from its middle the object is placed
+FOLLOWING = (0.0, 1.0)  # shares of an object's way in a video that the views go with it
 GREY_SHARE = 0.1  # of the clips: without colour, so that texture and shape are learnt as well
 
 
@@ -192,17 +195,39 @@ def _views_of_object(
     """
     ids = ids_of(masks[0])
     target = int(rng.choice(ids)) if len(ids) else 0
+    way = _way_of(target, masks)
     attempt = 0
     while True:
         attempt += 1
         start = _view_of_object(masks[0] == target, rng, size)
         corner = start.center[0] - start.extent / 2, start.center[1] - start.extent / 2
         views = bent(path(start, ranges, motion, rng), corner, start.extent, rng)
+        goes_with = rng.uniform(*FOLLOWING)
+        views = [
+            dataclasses.replace(view, center=tuple(view.center + goes_with * gone))
+            for view, gone in zip(views, way, strict=True)
+        ]
         first = views[0].of(masks[0], size)
         inside = all(view.inside(masks[0].shape[::-1]) > INSIDE for view in views)
         if (inside and (first == target).mean() > IN_SIGHT) or attempt == ATTEMPTS:
             rest = [view.of(mask, size) for view, mask in zip(views[1:], masks[1:], strict=True)]
             return views, np.stack([first, *rest]), target
+
+
+def _way_of(target: int, masks: Sequence[np.ndarray]) -> Float[np.ndarray, "t 2"]:
+    """Returns how far the object is from where it was first, (x, y); out of sight it stays."""
+    way = np.zeros((len(masks), 2))
+    if masks[0] is masks[-1]:  # a photograph
+        return way
+    begin = None
+    for t, mask in enumerate(masks):
+        box = box_of(mask == target)
+        way[t] = way[t - 1]
+        if box is not None:
+            middle = np.array([(side.start + side.stop) / 2 for side in box[::-1]])
+            begin = middle if begin is None else begin
+            way[t] = middle - begin
+    return way
 
 
 def _view_of_object(mask: np.ndarray, rng: np.random.Generator, size: int) -> View:
