@@ -209,6 +209,9 @@ def test_the_own_object_of_a_clip_is_copied(
 @pytest.mark.parametrize(
     ("module", "name"),
     [
+        (dust, "CLOUDED_SHARE"),
+        (clips, "DRIFTING_SHARE"),
+        (clips, "GREY_SHARE"),
         (camera, "BLURRED_SHARE"),
         (camera, "NOISY_SHARE"),
         (camera, "COMPRESSED_SHARE"),
@@ -245,6 +248,16 @@ def test_a_cloud_drifts_over_frames_and_lets_them_be_seen(monkeypatch: pytest.Mo
         red, blue = covered[..., 0].astype(int), covered[..., 2].astype(int)
         assert ((red - blue)[:, :20] > 20).all()
         assert ((blue - red)[:, 20:40] > 20).all()
+
+
+def test_photographs_and_things_bend_in_a_share_of_clips(monkeypatch: pytest.MonkeyPatch):
+    picture, mask = square_layer()
+    rng = np.random.default_rng(0)
+    for share in (0.0, 1.0):
+        monkeypatch.setattr("stm_jax.data.paths.BENT_SHARE", share)
+        views = pasting._views(thing_of((picture, mask), 0.5, 2), 64, STILL, rng)
+        own, _, _ = clips._views_of_object([mask] * 3, rng, clips.PHOTOGRAPH, STILL, 64)
+        assert {view.bend is not None for view in (*views, *own)} == {share > 0}
 
 
 def test_shake_is_shared_by_what_is_pasted(root: pathlib.Path, monkeypatch):  # noqa: F811

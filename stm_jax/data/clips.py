@@ -136,13 +136,13 @@ def _clip(
             own = _own_thing(pictures[samples[0]], masks[0] == target, views[0].extent)
             own = own._replace(picture=recolored(own.picture, change))
         paste(frames, ids, pasted, own, motion, rng)
+    followed = _followed(ids, rng, objects)
     frames = clouded(frames, rng)
     if rng.random() < DRIFTING_SHARE:
         for frame, change in zip(frames, drift(frames[0], len(frames), rng), strict=True):
             frame[:] = recolored(frame, change)
     if rng.random() < GREY_SHARE:
         frames = recolored(frames, grey())
-    followed = _followed(ids, rng, objects)
     return {"frames": worn(frames, motion.shake, rng), "masks": followed}
 
 
