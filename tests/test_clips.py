@@ -8,12 +8,15 @@ import pytest
 from PIL import Image
 
 from stm_jax.config import DataConfig, Photographs, Videos
-from stm_jax.data import clips
-from stm_jax.data.augment import View, likeness, random_color, recolored
-from stm_jax.data.clips import Layer, clip_from_photograph, clip_from_video, layer_from
+from stm_jax.data import camera, clips, dust, pasting
+from stm_jax.data.clips import clip_from_photograph, clip_from_video
+from stm_jax.data.light import likeness, random_color, recolored
+from stm_jax.data.pasting import Layer, layer_from
+from stm_jax.data.paths import Motion, Ranges, random_motion
 from stm_jax.data.pipeline import training_clips
 from stm_jax.data.samples import Sample
 from stm_jax.data.sources import photographs_of, videos_of
+from stm_jax.data.views import View
 from stm_jax.errors import InputError
 
 
@@ -47,6 +50,16 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path
 
 
+@pytest.fixture
+def plain_light(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures stay as sharp and as bright as they are: tests tell things by their colours."""
+    monkeypatch.setattr(clips, "DRIFTING_SHARE", 0.0)
+    monkeypatch.setattr(dust, "CLOUDED_SHARE", 0.0)
+    monkeypatch.setattr(pasting, "LOOK_ALIKE_SHARE", 0.0)
+    for share in ("BLURRED_SHARE", "NOISY_SHARE", "COMPRESSED_SHARE"):
+        monkeypatch.setattr(camera, share, 0.0)
+
+
 def test_a_view_of_the_whole_image_is_the_image():
     pixels = np.arange(36, dtype=np.uint8).reshape(6, 6)
     view = View(center=(3.0, 3.0), extent=6.0)
@@ -74,7 +87,7 @@ def test_a_shrunk_picture_gives_the_same_view(tmp_path: pathlib.Path):
     assert np.abs(difference).max() <= 4  # a pixel of the picture is one grey level, or two
 
 
-def test_a_large_picture_is_decoded_smaller(tmp_path: pathlib.Path, monkeypatch):
+def test_a_large_picture_is_decoded_smaller(tmp_path: pathlib.Path, monkeypatch, plain_light):
     mask = np.zeros((192, 256), np.uint8)
     mask[50:130, 100:190] = 255
     Image.fromarray(np.stack([mask] * 3, axis=-1)).save(tmp_path / "a.jpg", quality=95)
@@ -89,7 +102,8 @@ def test_a_large_picture_is_decoded_smaller(tmp_path: pathlib.Path, monkeypatch)
     sample = Sample(tmp_path / "a.jpg", tmp_path / "a.png")
     for seed in range(12):
         clip = clip_from_photograph(sample, [], np.random.default_rng(seed), length=3, size=32)
-        white, shown = clip["frames"][..., 0] > 180, clip["masks"] > 0
+        white = clip["frames"][..., 0] > 0.75 * clip["frames"].max()  # what is outside is grey
+        shown = clip["masks"] > 0
         assert (white == shown).mean() > 0.96, (seed, shrinks[-1])
     assert {2, 4} <= set(shrinks)
 
@@ -141,7 +155,7 @@ def agreement(frames: np.ndarray, masks: np.ndarray) -> float:
     return float(((frames[..., 0] > 110) == (masks > 0)).mean())
 
 
-def test_masks_move_with_their_photograph(root: pathlib.Path):
+def test_masks_move_with_their_photograph(root: pathlib.Path, plain_light: None):
     sample = photographs_of(Photographs(root))[0]
     clip = clip_from_photograph(sample, [], np.random.default_rng(3), length=3, size=48)
     # Outside the image is grey, which counts as white here: look inside the mask only.
@@ -153,11 +167,26 @@ def test_masks_move_with_their_photograph(root: pathlib.Path):
     assert not np.array_equal(clip["masks"][0], clip["masks"][1])
 
 
-def test_masks_move_with_their_video(root: pathlib.Path):
+def test_masks_move_with_their_video(root: pathlib.Path, plain_light: None):
     video = videos_of(Videos(root))[0]
     for seed in range(4):
         clip = clip_from_video(video, 2, [], np.random.default_rng(seed), length=3, size=48)
         assert agreement(clip["frames"][:, 8:-8, 8:-8], clip["masks"][:, 8:-8, 8:-8]) > 0.9
+
+
+def test_views_go_with_the_object_of_a_video(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    masks = [sample.ids() for sample in videos_of(Videos(root))[0].samples[:6]]
+    gone = np.zeros_like(masks[0])
+    assert clips._way_of(1, [*masks[:3], gone])[:, 0].tolist() == [0, 2, 4, 4]
+    still = Ranges(0.0, 0.0, 0.0, 0.0)
+    monkeypatch.setattr("stm_jax.data.paths.BENT_SHARE", 0.0)
+    for share in (0.0, 0.5, 1.0):
+        monkeypatch.setattr(clips, "FOLLOWING", (share, share))
+        motion = Motion(True, np.zeros((6, 2)))
+        rng = np.random.default_rng(0)
+        views, _, target = clips._views_of_object(masks, rng, still, motion, 48)
+        assert target == 1
+        assert np.allclose(np.diff([view.center for view in views], axis=0), (2 * share, 0))
 
 
 def plain(color: tuple[int, int, int], shape: tuple[slice, slice]) -> Layer:
@@ -168,9 +197,9 @@ def plain(color: tuple[int, int, int], shape: tuple[slice, slice]) -> Layer:
 
 
 def test_what_is_pasted_lies_on_top_and_may_be_followed(
-    root: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    root: pathlib.Path, monkeypatch: pytest.MonkeyPatch, plain_light: None
 ):
-    monkeypatch.setattr(clips, "LOOK_ALIKE_SHARE", 0.0)  # things keep the colours they are told by
+    monkeypatch.setattr(pasting, "COPY_SHARE", 0.0)
     sample = photographs_of(Photographs(root))[0]
     layers = [
         plain((250, 0, 0), (slice(20, 44), slice(30, 60))),
@@ -202,11 +231,44 @@ def test_no_more_objects_are_followed_than_asked_for(root: pathlib.Path):
         assert set(np.unique(clip["masks"])) == {0, 1}
 
 
+def test_small_objects_are_followed_and_tiny_ones_where_there_is_no_other():
+    ids = np.zeros((3, 224, 224), np.uint8)
+    ids[:, 5:7, 5:7] = 1
+    alone = clips._followed(ids, np.random.default_rng(0), objects=2)
+    assert np.array_equal(alone, ids)
+    ids[:, 50:60, 50:60] = 2
+    both = clips._followed(ids, np.random.default_rng(0), objects=2)
+    assert np.array_equal(both, ids == 2)
+
+
+def test_views_stay_on_their_photograph(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
+    whole = np.array([96.0, 64.0])
+    assert View((32.0, 32.0), 64.0).inside(whole) == 1.0
+    assert View((0.0, 32.0), 64.0, rotation=180.0).inside(whole) == 0.5
+    assert View((96.0, 64.0), 64.0).inside(whole) == 0.25
+    masks = [photographs_of(Photographs(root))[0].ids()] * 6
+    rng = np.random.default_rng(0)
+
+    def off() -> float:
+        """Returns which share of clips has a view that is far off."""
+        worst = []
+        for _ in range(60):
+            motion = random_motion(rng, len(masks))
+            views, _, _ = clips._views_of_object(masks, rng, clips.PHOTOGRAPH, motion, 48)
+            worst.append(min(view.inside(whole) for view in views))
+        return float(np.mean(np.array(worst) < 0.8))
+
+    seldom = off()
+    monkeypatch.setattr(clips, "INSIDE", 0.0)
+    assert seldom < 0.5 * off()
+
+
 def test_a_layer_takes_its_outline_from_another_photograph(root: pathlib.Path):
     sample, other = photographs_of(Photographs(root))
     draw(other.mask, left=4, size=(96, 64))
     Image.open(other.mask).convert("L").save(other.mask)
-    own, strange = (layer_from(sample, shape)[1] for shape in (None, other))
+    rng = np.random.default_rng(0)
+    own, strange = (layer_from(sample, shape, rng)[1] for shape in (None, other))
     assert own[30].nonzero()[0].tolist() == list(range(30, 54))
     assert strange[30].nonzero()[0].tolist() == list(range(4, 28))
 
@@ -228,7 +290,8 @@ def test_a_short_video_keeps_its_order(root: pathlib.Path):
 
 
 def test_the_same_seed_gives_the_same_batches_also_from_the_middle(root: pathlib.Path):
-    config = DataConfig(sources=(Photographs(root), Videos(root)), size=32, batch_size=2)
+    sources = (Photographs(root), Videos(root))
+    config = DataConfig(sources, pasted=3, objects=2, length=5, size=32, batch_size=2)
     first, again = (iter(training_clips(config, seed=7, steps=8)) for _ in range(2))
     batches = [next(first) for _ in range(3)]
     assert np.array_equal(batches[0]["frames"], next(again)["frames"])
@@ -237,7 +300,7 @@ def test_the_same_seed_gives_the_same_batches_also_from_the_middle(root: pathlib
     other.set_state(position)
     assert np.array_equal(batches[1]["frames"], next(other)["frames"])
     assert np.array_equal(batches[2]["masks"], next(other)["masks"])
-    assert batches[0]["frames"].shape == (2, 3, 32, 32, 3)
+    assert batches[0]["frames"].shape == (2, 5, 32, 32, 3)
 
 
 def test_what_is_held_back_is_not_there(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch):

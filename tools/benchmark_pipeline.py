@@ -28,19 +28,23 @@ from absl import flags
 from benchmark_turns import spread
 
 from stm_jax.config import DataConfig, Photographs, Source, Videos
-from stm_jax.data import clips
-from stm_jax.data.augment import View
+from stm_jax.data import clips, pasting
 from stm_jax.data.pipeline import clip_batches, training_clips
 from stm_jax.data.samples import Sample
+from stm_jax.data.views import View
 from stm_jax.errors import InputError
 
 PARTS = {
     "decode pictures": [(Sample, "rgb")],
     "decode masks": [(Sample, "ids")],
     "warp": [(View, "part_of")],
-    "colour": [(clips, name) for name in ("recolored", "random_color", "likeness")],
-    "place views": [(clips, "_views_of_object")],
-    "paste": [(clips, "_paste")],
+    "colour": [
+        *((clips, name) for name in ("recolored", "random_color", "drift")),
+        *((pasting, name) for name in ("recolored", "random_color", "likeness")),
+    ],
+    "place views": [(clips, "_views_of_object"), (pasting, "_views")],
+    "paste": [(clips, "paste")],
+    "dust, blur": [(clips, "clouded"), (clips, "worn")],
     "choose objects": [(clips, "_followed")],
 }
 

@@ -1,35 +1,29 @@
 """Training clips: a few frames in order, cut from a video or made from a photograph."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TypedDict
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float
 
-from stm_jax.data.augment import (
-    PHOTOGRAPH,
-    VIDEO,
-    Ranges,
-    View,
-    box_of,
-    grey,
-    likeness,
-    random_color,
-    recolored,
-)
+from stm_jax.data.camera import worn
+from stm_jax.data.dust import clouded
+from stm_jax.data.light import DRIFTING_SHARE, drift, grey, random_color, recolored
+from stm_jax.data.pasting import Layer, Thing, paste, side_of, thing_of
+from stm_jax.data.paths import PHOTOGRAPH, VIDEO, Motion, Ranges, bent, path, random_motion
 from stm_jax.data.samples import Sample, Video, counts_of, ids_of
+from stm_jax.data.views import View, box_of
 from stm_jax.errors import InputError
 
 ATTEMPTS = 8
-SMALLEST_SHARE = 0.005  # of the crop: below this the object is taken to be out of view
+SMALLEST_SHARE = 0.0015  # of the crop: a smaller object is not followed, if there is another
+IN_SIGHT = 0.005  # of the crop: what a view of the clip's own object should show of it
+INSIDE = 0.8  # of the crop: what every view should show of the picture, not of what is beyond
 OFF_MIDDLE = 0.25  # of the crop's side: how far from its middle the object is placed
-OFF_MIDDLE_PASTED = 0.45
+FOLLOWING = (0.0, 1.0)  # shares of an object's way in a video that the views go with it
 GREY_SHARE = 0.1  # of the clips: without colour, so that texture and shape are learnt as well
-LOOK_ALIKE_SHARE = 0.5  # of what is pasted: coloured like the objects that are there
-
-Layer = tuple[UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width"]]
-"""Something to paste: an RGB picture, and a mask of it that is 0 where nothing is pasted."""
 
 
 class Clip(TypedDict):
@@ -53,9 +47,13 @@ def clip_from_photograph(
 ) -> Clip:
     """Moves a photograph by a random affine map a frame (paper section 3.5, pre-training).
 
+    In half of the clips the maps come from a smooth path instead. Beyond the paper, things may be
+    pasted, bent, hidden for a while, dusty, blurred, and the light may change.
+
     Args:
         sample: The photograph.
-        pasted: Further objects, each of which moves by maps of its own over the photograph.
+        pasted: Further objects, each of which moves by maps of its own over the photograph. Some
+            give their place to a copy of an object that is there.
         rng: Draws everything.
         length: How many frames.
         size: Side of the square frames in pixels.
@@ -111,23 +109,6 @@ def _check_video(video: Video, samples: Sequence[Sample], masks: Sequence[np.nda
         raise InputError(f"no mask of {folder} shows an object; remove the video or its masks")
 
 
-def layer_from(sample: Sample, shape: Sample | None) -> Layer:
-    """Cuts something to paste out of a photograph.
-
-    Args:
-        sample: The photograph.
-        shape: If given, what is cut out has the outline of this photograph's object, and shows
-            whatever `sample` has there: a thing that strikes no eye, to be followed all the same.
-    """
-    if shape is None:
-        return sample.read_with_object()
-    picture, mask = sample.read()
-    outline = cv2.resize(
-        shape.ids_with_object(), mask.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT
-    )
-    return picture, outline
-
-
 def _clip(
     samples: Sequence[Sample],
     masks: Sequence[np.ndarray],
@@ -138,7 +119,8 @@ def _clip(
     objects: int,
 ) -> Clip:
     """Renders views of the frames, pastes over them, and draws what is followed."""
-    views, ids = _views_of_object(masks, rng, ranges, size, OFF_MIDDLE)
+    motion = random_motion(rng, len(samples))
+    views, ids, target = _views_of_object(masks, rng, ranges, motion, size)
     shrink = _shrink(min(view.extent for view in views) / size)
     # A photograph's frames are all of one picture.
     pictures = {sample: sample.rgb(masks[0].shape, shrink) for sample in dict.fromkeys(samples)}
@@ -146,12 +128,22 @@ def _clip(
     for frame, view, sample in zip(frames, views, samples, strict=True):
         picture = pictures[sample]
         frame[:] = view.of(picture, size, round(masks[0].shape[0] / picture.shape[0]))
-    frames = recolored(frames, random_color(frames[0], rng))
-    for layer in pasted:
-        _paste(frames, ids, layer, rng)
+    change = random_color(frames[0], rng)
+    frames = recolored(frames, change)
+    if pasted:
+        own = None
+        if target and (ids[0] == target).any():
+            own = _own_thing(pictures[samples[0]], masks[0] == target, views[0].extent)
+            own = own._replace(picture=recolored(own.picture, change))
+        paste(frames, ids, pasted, own, motion, rng)
+    followed = _followed(ids, rng, objects)
+    frames = clouded(frames, rng)
+    if rng.random() < DRIFTING_SHARE:
+        for frame, change in zip(frames, drift(frames[0], len(frames), rng), strict=True):
+            frame[:] = recolored(frame, change)
     if rng.random() < GREY_SHARE:
         frames = recolored(frames, grey())
-    return {"frames": frames, "masks": _followed(ids, rng, objects)}
+    return {"frames": worn(frames, motion.shake, rng), "masks": followed}
 
 
 def _shrink(reduction: float) -> int:
@@ -159,30 +151,11 @@ def _shrink(reduction: float) -> int:
     return next((shrink for shrink in (8, 4, 2) if shrink <= reduction), 1)
 
 
-def _paste(frames: np.ndarray, ids: np.ndarray, layer: Layer, rng: np.random.Generator) -> None:
-    """Pastes a layer over the frames, in views of its own, and gives it the next id.
-
-    Only where it lies is it rendered, and its colours are changed.
-    """
-    picture, mask = layer
-    size = frames.shape[1]
-    look_alike = rng.random() < LOOK_ALIKE_SHARE
-    model, shown_in_model = frames[0].copy(), ids[0] > 0
-    views, shape = _views_of_object([mask] * len(frames), rng, PHOTOGRAPH, size, OFF_MIDDLE_PASTED)
-    number = min(int(ids.max()) + 1, 255)
-    change = None
-    for frame, frame_ids, view, over in zip(frames, ids, views, shape > 0, strict=True):
-        box = box_of(over)
-        if box is None:
-            continue
-        patch, over = view.part_of(picture, size, box), over[box]
-        if change is None:  # one for the whole clip
-            change = random_color(patch, rng)
-            if look_alike:
-                alike = likeness(recolored(patch, change), over, model, shown_in_model, rng)
-                change = alike @ np.vstack([change, [0, 0, 0, 1]])
-        frame[box] = cv2.copyTo(recolored(patch, change), over.view(np.uint8), frame[box])
-        frame_ids[box][over] = number
+def _own_thing(picture: np.ndarray, mask: np.ndarray, extent: float) -> Thing:
+    """Cuts the clip's own object out of its first picture, which may have been shrunk."""
+    layer = mask.view(np.uint8)
+    fitting = cv2.resize(layer, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return thing_of((picture, fitting), side_of(layer) / extent, margin=8)
 
 
 def _followed(ids: np.ndarray, rng: np.random.Generator, objects: int) -> np.ndarray:
@@ -213,25 +186,51 @@ def _views_of_object(
     masks: Sequence[np.ndarray],
     rng: np.random.Generator,
     ranges: Ranges,
+    motion: Motion,
     size: int,
-    off_middle: float,
-) -> tuple[list[View], np.ndarray]:
-    """Draws a view for each frame, some object in sight in the first, and renders the ids."""
+) -> tuple[list[View], np.ndarray, int]:
+    """Draws a view for each frame, some object in sight in the first, none far off the image.
+
+    Returns them, the ids as they are rendered, and the object's.
+    """
     ids = ids_of(masks[0])
-    target = rng.choice(ids) if len(ids) else 0
+    target = int(rng.choice(ids)) if len(ids) else 0
+    way = _way_of(target, masks)
     attempt = 0
     while True:
-        view = _view_of_object(masks[0] == target, rng, size, off_middle)
-        views = [view.strayed(rng, ranges) for _ in masks]
-        rendered = np.stack([v.of(mask, size) for v, mask in zip(views, masks, strict=True)])
         attempt += 1
-        if (rendered[0] == target).mean() > SMALLEST_SHARE or attempt == ATTEMPTS:
-            return views, rendered
+        start = _view_of_object(masks[0] == target, rng, size)
+        corner = start.center[0] - start.extent / 2, start.center[1] - start.extent / 2
+        views = bent(path(start, ranges, motion, rng), corner, start.extent, rng)
+        goes_with = rng.uniform(*FOLLOWING)
+        views = [
+            dataclasses.replace(view, center=tuple(view.center + goes_with * gone))
+            for view, gone in zip(views, way, strict=True)
+        ]
+        first = views[0].of(masks[0], size)
+        inside = all(view.inside(masks[0].shape[::-1]) > INSIDE for view in views)
+        if (inside and (first == target).mean() > IN_SIGHT) or attempt == ATTEMPTS:
+            rest = [view.of(mask, size) for view, mask in zip(views[1:], masks[1:], strict=True)]
+            return views, np.stack([first, *rest]), target
 
 
-def _view_of_object(
-    mask: np.ndarray, rng: np.random.Generator, size: int, off_middle: float
-) -> View:
+def _way_of(target: int, masks: Sequence[np.ndarray]) -> Float[np.ndarray, "t 2"]:
+    """Returns how far the object is from where it was first, (x, y); out of sight it stays."""
+    way = np.zeros((len(masks), 2))
+    if masks[0] is masks[-1]:  # a photograph
+        return way
+    begin = None
+    for t, mask in enumerate(masks):
+        box = box_of(mask == target)
+        way[t] = way[t - 1]
+        if box is not None:
+            middle = np.array([(side.start + side.stop) / 2 for side in box[::-1]])
+            begin = middle if begin is None else begin
+            way[t] = middle - begin
+    return way
+
+
+def _view_of_object(mask: np.ndarray, rng: np.random.Generator, size: int) -> View:
     """Draws a square view with some pixel of the object near its middle.
 
     Its extent is drawn between what shows the object at 1.25 times its own size and the whole
@@ -241,14 +240,9 @@ def _view_of_object(
     sides = np.array(mask.shape[::-1], float)
     short_side = sides.min()
     extent = float(np.exp(rng.uniform(np.log(min(size / 1.25, short_side)), np.log(short_side))))
-    if len(shown):
-        row, column = divmod(int(rng.choice(shown)), mask.shape[1])
-        center = np.array([column, row], float)
-    else:
-        center = sides / 2
-    center += rng.uniform(-off_middle, off_middle, 2) * extent
-    if off_middle == OFF_MIDDLE:
-        # Not far beyond the image's edges: what lies there is no picture.
-        half = np.minimum(extent, sides) / 2
-        center = np.clip(center, half * 0.8, sides - half * 0.8)
+    row, column = divmod(int(rng.choice(shown)), mask.shape[1])
+    center = np.array([column, row]) + rng.uniform(-OFF_MIDDLE, OFF_MIDDLE, 2) * extent
+    # Not far beyond the image's edges: what lies there is no picture.
+    half = np.minimum(extent, sides) / 2
+    center = np.clip(center, half * 0.8, sides - half * 0.8)
     return View((center[0], center[1]), extent, flip=bool(rng.random() < 0.5))

@@ -7,7 +7,8 @@ import numpy as np
 
 from stm_jax.config import DataConfig, PhotographSource
 from stm_jax.data.bad_files import FirstGood
-from stm_jax.data.clips import Clip, Layer, clip_from_photograph, clip_from_video, layer_from
+from stm_jax.data.clips import Clip, clip_from_photograph, clip_from_video
+from stm_jax.data.pasting import Layer, layer_from
 from stm_jax.data.samples import Sample, Video
 from stm_jax.data.sources import photographs_of, videos_of
 from stm_jax.errors import InputError
@@ -168,6 +169,6 @@ def _layer(samples: list[Sample], rng: np.random.Generator, first_good: FirstGoo
 
     def layer(k: int) -> Layer:
         sample, outline = (samples[(i + k) % len(samples)] for i in (index, other))
-        return layer_from(sample, outline if strange else None)
+        return layer_from(sample, outline if strange else None, rng)
 
     return first_good(layer)
