@@ -14,7 +14,9 @@ of steps and no shares of the data sets: those here are guesses.
 
 from pathlib import Path
 
-from stm_jax.config import STM_R50, Coco, DataConfig, Photographs, StageConfig, TrainConfig
+from stm_jax.config import STM_R50
+from stm_jax.data.config import Coco, DataConfig, Photographs
+from stm_jax.train.config import StageConfig, TrainConfig
 
 
 def get_config() -> TrainConfig:

@@ -3,23 +3,18 @@
     stm-jax train --config configs/stm_r18.py --data DIR --run-folder runs/stm-r18
 
 DIR holds `data/duts-tr-subset` and `data/coco-instances` (images/, masks/), `data/davis2016-train`
-(the DAVIS 2016 layout, 480p) and `weights/resnet18_imagenet_trunk.safetensors` (torchvision names).
+(the DAVIS 2016 layout, 480p) and `weights/resnet18_imagenet_trunk.safetensors`, with
+torchvision's names.
 
-Many hours on two CPU cores; the model card says how long the bundled weights took and what came out.
+Many hours on two CPU cores; the model card says how many, and what came out.
 """
 
 import dataclasses
 from pathlib import Path
 
-from stm_jax.config import (
-    STM_R18,
-    DataConfig,
-    Photographs,
-    Source,
-    StageConfig,
-    TrainConfig,
-    Videos,
-)
+from stm_jax.config import STM_R18
+from stm_jax.data.config import DataConfig, Photographs, Source, Videos
+from stm_jax.train.config import StageConfig, TrainConfig
 
 HELD_BACK = ("bear", "car-turn", "dance-jump", "horsejump-low", "motorbike", "swing")
 

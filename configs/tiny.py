@@ -9,7 +9,9 @@ Annotations/). Takes about a minute on two CPU cores, most of it for compiling; 
 import dataclasses
 from pathlib import Path
 
-from stm_jax.config import TINY, DataConfig, Photographs, StageConfig, TrainConfig, Videos
+from stm_jax.config import TINY
+from stm_jax.data.config import DataConfig, Photographs, Videos
+from stm_jax.train.config import StageConfig, TrainConfig
 
 
 def get_config() -> TrainConfig:

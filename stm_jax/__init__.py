@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from stm_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from stm_jax import convert
+    from stm_jax import weights as convert
     from stm_jax.infer.segmenter import Segmenter
     from stm_jax.nn.model import Model
-    from stm_jax.release import load, save
+    from stm_jax.weights.files import load, save
 
 __version__ = "0.1.0"
 __all__ = ["InputError", "Model", "Segmenter", "convert", "load", "save"]
@@ -18,14 +18,14 @@ __all__ = ["InputError", "Model", "Segmenter", "convert", "load", "save"]
 _HOMES = {
     "Model": "stm_jax.nn.model",
     "Segmenter": "stm_jax.infer.segmenter",
-    "load": "stm_jax.release",
-    "save": "stm_jax.release",
+    "load": "stm_jax.weights.files",
+    "save": "stm_jax.weights.files",
 }
 
 
 def __getattr__(name: str) -> object:
     if name == "convert":
-        return importlib.import_module("stm_jax.convert")
+        return importlib.import_module("stm_jax.weights")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,7 +20,7 @@ from stm_jax.commands.segment import Segment
 from stm_jax.commands.train import Train
 from stm_jax.commands.variants import Variants
 from stm_jax.errors import InputError
-from stm_jax.freed_memory import keep_freed_memory
+from stm_jax.runtime.freed_memory import keep_freed_memory
 
 # Each a dataclass whose fields are the options, with a method run().
 COMMANDS = {

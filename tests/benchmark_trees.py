@@ -10,8 +10,8 @@ import jax
 import numpy as np
 from PIL import Image
 
-from stm_jax import release
 from stm_jax.data.palette import davis_palette
+from stm_jax.weights import files as release
 from tests.lively import clip
 
 # Not the colours of DAVIS, as in YouTube-VOS.

@@ -15,20 +15,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from stm_jax.errors import InputError
-from stm_jax.train import checkpoint
+from stm_jax.weights import checkpoints
 
 NOISE = np.random.default_rng(0).normal(size=200_000).astype(np.float32)  # cannot be compressed
 
 
 def main(run: pathlib.Path) -> None:
     state = {"params": {"a": jnp.asarray(NOISE), "b": jnp.zeros(())}}
-    with checkpoint.open_manager(run) as manager:
-        checkpoint.save(manager, 1, state)
-        checkpoint.wait(manager)
+    with checkpoints.open_manager(run) as manager:
+        checkpoints.save(manager, 1, state)
+        checkpoints.wait(manager)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         try:
-            checkpoint.save(manager, 2, state)
-            checkpoint.wait(manager)
+            checkpoints.save(manager, 2, state)
+            checkpoints.wait(manager)
         except InputError as error:
             print(error)
 

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from stm_jax.memory.frame_rule import FrameRule
-from stm_jax.memory.memory import Candidate, Memory
-from stm_jax.ops.memory_read import read_dense
+from stm_jax.memory.protocol import Candidate, Memory
+from stm_jax.reads.dense import read_dense
 
 HISTORIES, LENGTH, OBJECTS = 200, 24, 3
 SIZE, KEY, VALUE = (1, 3), 4, 2

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from stm_jax.config import TINY
-from stm_jax.convert.pytorch import variable_shapes
 from stm_jax.nn.encoders import IMAGENET_MEAN, IMAGENET_STD
 from stm_jax.nn.model import Model
+from stm_jax.weights.pytorch import variable_shapes
 
 GAINS = {"/key/": 6.0, "/value/": 3.0, "conv_mask": 4.0, "conv_others": 4.0, "predict": 1.5}
 OBJECT_BIAS = 6.0  # centres the log-odds

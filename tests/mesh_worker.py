@@ -13,8 +13,10 @@ import flax.traverse_util
 import jax
 import numpy as np
 
-from stm_jax.config import TINY, DataConfig, StageConfig, TrainConfig
+from stm_jax.config import TINY
+from stm_jax.data.config import DataConfig
 from stm_jax.nn.model import random_model
+from stm_jax.train.config import StageConfig, TrainConfig
 from stm_jax.train.mesh import data_mesh, place_clips, place_state
 from stm_jax.train.step import initial_state, make_optimizer, make_pmap_step, make_step
 

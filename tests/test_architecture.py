@@ -8,38 +8,41 @@ import pathlib
 import pytest
 
 from stm_jax.config import STM_R50
-from stm_jax.convert.pytorch import variable_shapes
+from stm_jax.weights.pytorch import variable_shapes
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = PROJECT / "stm_jax"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 BASE = {"config", "errors", "files"}
-NETWORK = BASE | {"ops", "nn", "memory", "infer", "convert"}
+NETWORK = BASE | {"ops", "reads", "nn", "memory", "catalogue", "infer", "weights"}
+EVERYTHING = NETWORK | {"runtime", "data", "eval", "report", "train", "benchmark"}
 MAY_IMPORT = {
     "config": set(),
     "errors": set(),
     "files": set(),
-    "freed_memory": set(),  # for commands only, as it changes how the process allocates
     "ops": BASE,
     "nn": BASE | {"ops"},
-    "memory": BASE | {"ops"},
-    "infer": BASE | {"ops", "nn", "memory"},
-    "convert": BASE | {"nn"},
+    "reads": BASE | {"ops"},
+    "memory": BASE | {"ops", "reads"},
+    "catalogue": BASE | {"reads", "memory"},
+    "weights": BASE | {"nn"},
+    "infer": BASE | {"ops", "reads", "nn", "memory"},
     "data": BASE,
     "eval": NETWORK | {"data"},
-    "viz": NETWORK | {"data", "eval"},
-    "train": BASE | {"ops", "nn", "memory", "convert", "data"},
-    "release": NETWORK | {"train"},
-    "__init__": NETWORK | {"release"},  # the public names
-    "commands": NETWORK | {"data", "eval", "viz", "train", "release", "freed_memory", "__init__"},
-    "cli": BASE | {"commands", "freed_memory", "__init__"},
+    "report": NETWORK | {"data", "eval"},
+    "train": NETWORK | {"data", "eval", "runtime"},
+    "benchmark": NETWORK | {"runtime", "data", "eval", "report"},
+    "__init__": NETWORK,  # the public names
+    "runtime": BASE | {"nn", "__init__"},
+    "commands": EVERYTHING | {"__init__"},
+    "cli": BASE | {"commands", "runtime", "__init__"},
     "__main__": {"cli"},
 }
 """What each part of the package may import, besides itself."""
 
-TORCH_TWIN = "convert/torch_twin.py"  # a PyTorch module, imported only where PyTorch is wanted
-TORCH_CALLERS = {"convert", "commands"}
+TORCH_TWIN = "weights/torch_twin.py"  # a PyTorch module, imported only where PyTorch is wanted
+TORCH_CALLERS = {"weights", "commands"}
 TFDS_CALLERS = {"records.py", "tfds_builder.py"}
 
 

@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 
 from stm_jax.errors import InputError
-from stm_jax.infer import step as steps
+from stm_jax.infer import stream as steps
 from stm_jax.infer.attention import look
 from stm_jax.infer.segmenter import Segmenter
-from stm_jax.memory.xmem import XMem
-from stm_jax.ops.chunked_read import ChunkedRead
-from stm_jax.ops.local_reads import KernelizedRead, RegionalRead, WindowRead
-from stm_jax.ops.memory_read import Regions, affinity, read_slots
-from stm_jax.ops.top_k_read import TopKRead
+from stm_jax.memory.stores.xmem import XMem
+from stm_jax.reads.chunked import Chunked
+from stm_jax.reads.kernelized import Kernelized
+from stm_jax.reads.protocol import Regions, affinity
+from stm_jax.reads.regional import Regional
+from stm_jax.reads.slots import read_slots
+from stm_jax.reads.top_k import TopK
+from stm_jax.reads.window import Window
 from tests.lively import clip, first_mask, lively_model
 
 FRAMES = clip(6)  # of 40x52: padded by 4 above and below and 6 at the sides, so 3x4 positions
@@ -62,7 +65,7 @@ def test_the_plain_read_goes_where_the_affinity_says(segmenter, question):
 
 @pytest.mark.parametrize(
     "read",
-    [read_slots, TopKRead(3), WindowRead(1), KernelizedRead(0.7), RegionalRead(0), ChunkedRead(5)],
+    [read_slots, TopK(3), Window(1), Kernelized(0.7), Regional(0), Chunked(5)],
     ids=str,
 )
 def test_the_weights_are_those_of_whichever_read(segmenter, question, read):

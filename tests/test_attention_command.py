@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stm_jax import release
 from stm_jax.cli import main
 from stm_jax.data.masks import write_mask
-from stm_jax.viz.heat import Sheet
+from stm_jax.report.heat import Sheet
+from stm_jax.weights import files as release
 from tests.lively import IDS, clip, first_mask, lively_model
 
 FRAMES = clip(7)

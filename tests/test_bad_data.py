@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stm_jax.config import Coco, DataConfig, Davis, Photographs, Source, Videos, YoutubeVos
+from stm_jax.data.config import Coco, DataConfig, Davis, Photographs, Source, Videos, YoutubeVos
 from stm_jax.data.pipeline import training_clips
 from stm_jax.data.sources import photographs_of, videos_of
 from stm_jax.errors import InputError

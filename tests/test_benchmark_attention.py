@@ -7,19 +7,19 @@ import pathlib
 import numpy as np
 import pytest
 
-from stm_jax import release
+from stm_jax.benchmark import attention as benchmark_attention
+from stm_jax.benchmark.attention import Place, draw_attention, middle_of, worst_place
+from stm_jax.benchmark.folder import BenchmarkFolder
+from stm_jax.benchmark.plan import Program
 from stm_jax.cli import main
-from stm_jax.commands import benchmark_attention
-from stm_jax.commands.benchmark_attention import Place, draw_attention, middle_of, worst_place
-from stm_jax.commands.benchmark_folder import BenchmarkFolder
-from stm_jax.commands.benchmark_plan import Program
 from stm_jax.data.benchmarks import benchmark_sequences
 from stm_jax.data.image_files import read_rgb
 from stm_jax.eval.davis import ObjectScores
 from stm_jax.eval.scores import Scores
 from stm_jax.infer.segmenter import Segmenter
-from stm_jax.memory.xmem import XMem
-from stm_jax.viz.heat import Sheet
+from stm_jax.memory.stores.xmem import XMem
+from stm_jax.report.heat import Sheet
+from stm_jax.weights import files as release
 from tests.benchmark_trees import davis2017
 from tests.lively import lively_model
 from tests.report_data import make_scores, make_sequence

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stm_jax import release
+from stm_jax.benchmark.folder import BenchmarkFolder
 from stm_jax.cli import main
-from stm_jax.commands.benchmark_folder import BenchmarkFolder
 from stm_jax.data.benchmarks import BenchmarkSequence, benchmark_sequences
 from stm_jax.data.image_files import read_rgb
 from stm_jax.data.masks import read_mask
 from stm_jax.infer.segmenter import Segmenter
+from stm_jax.weights import files as release
 from tests.benchmark_trees import davis2017, run_elsewhere, write_palette, youtube_vos
 from tests.lively import lively_model
 
@@ -206,7 +206,7 @@ def test_all_frames_are_segmented_and_only_wanted_ones_written(data, tmp_path, m
 KILLING = """
 import os, signal, sys
 from stm_jax.cli import main
-from stm_jax.commands.benchmark_folder import BenchmarkFolder
+from stm_jax.benchmark.folder import BenchmarkFolder
 write = BenchmarkFolder.write_mask
 def write_and_die(self, sequence, index, ids):
     write(self, sequence, index, ids)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stm_jax.commands.benchmark_plan import MOST_PROGRAMS, Program, Video, plan_programs
+from stm_jax.benchmark.plan import MOST_PROGRAMS, Program, Video, plan_programs
 
 WIDE, TALL = (480, 854), (854, 480)
 

@@ -3,9 +3,9 @@
 import json
 import pathlib
 
-from stm_jax import release
 from stm_jax.cli import main
-from stm_jax.infer.compile_watch import Compilation, watch_compilation
+from stm_jax.runtime.compile_watch import Compilation, watch_compilation
+from stm_jax.weights import files as release
 from tests.benchmark_trees import boxes, write_frames, write_palette
 from tests.lively import lively_model
 

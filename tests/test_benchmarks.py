@@ -10,7 +10,7 @@ from PIL import Image
 
 from stm_jax.data.benchmarks import benchmark_sequences
 from stm_jax.data.image_files import read_rgb, size_of
-from stm_jax.data.truths import read_truth
+from stm_jax.data.truth_masks import read_truth
 from stm_jax.errors import InputError
 from tests.benchmark_trees import (
     OTHER_PALETTE,

@@ -8,14 +8,16 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 import stm_jax
-from stm_jax.config import STM_R18, DataConfig, StageConfig, TrainConfig
-from stm_jax.convert.trunk import with_trunk
+from stm_jax.config import STM_R18
+from stm_jax.data.config import DataConfig
 from stm_jax.data.masks import read_mask
 from stm_jax.data.video_files import open_frames
 from stm_jax.eval.davis import region_similarity
 from stm_jax.nn.model import Model, random_model
+from stm_jax.train.config import StageConfig, TrainConfig
 from stm_jax.train.mesh import data_mesh, place_state
 from stm_jax.train.step import initial_state, make_optimizer, make_step
+from stm_jax.weights.trunk import with_trunk
 
 ASSETS = pathlib.Path(stm_jax.__file__).parent / "assets"
 STEPS, SIZE = 80, 128

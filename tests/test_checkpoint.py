@@ -13,10 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stm_jax.config import STM_R18, TINY, DataConfig, StageConfig, TrainConfig
+from stm_jax.config import STM_R18, TINY
+from stm_jax.data.config import DataConfig
 from stm_jax.errors import InputError
-from stm_jax.train import checkpoint
+from stm_jax.train.config import StageConfig, TrainConfig
 from stm_jax.train.mesh import abstract_state, data_mesh
+from stm_jax.train.run_config import write_config
+from stm_jax.weights import checkpoints
 from tests import full_disk_worker
 
 CONFIG = TrainConfig(TINY, (StageConfig(DataConfig(), steps=10, learning_rate=1e-3),))
@@ -29,17 +32,17 @@ def state(value: float) -> dict:
 @pytest.fixture
 def run(tmp_path: pathlib.Path) -> pathlib.Path:
     """A run with checkpoints of steps 1, 2 and 3, whose parameters are the step."""
-    with checkpoint.open_manager(tmp_path) as manager:
+    with checkpoints.open_manager(tmp_path) as manager:
         for step in (1, 2, 3):
-            checkpoint.save(manager, step, state(step))
+            checkpoints.save(manager, step, state(step))
     return tmp_path
 
 
 def restore(run: pathlib.Path) -> tuple[int, dict, list[str]]:
     said: list[str] = []
     abstract = abstract_state(data_mesh(), jax.eval_shape(lambda: state(0)))
-    with checkpoint.open_manager(run) as manager:
-        step, found = checkpoint.restore_newest(manager, abstract, said.append)
+    with checkpoints.open_manager(run) as manager:
+        step, found = checkpoints.restore_newest(manager, abstract, said.append)
     return step, found, said
 
 
@@ -60,8 +63,8 @@ def test_a_damaged_newest_gives_way_to_the_one_before(run: pathlib.Path):
     step, found, said = restore(run)
     assert step == 2 and np.array_equal(found["params"]["b"], np.full((3, 5), -2.0))
     assert len(said) == 1 and said[0].startswith("checkpoint 3 cannot be read")
-    with checkpoint.open_manager(run) as manager:
-        checkpoint.save(manager, 3, state(7))  # the run comes to that step again
+    with checkpoints.open_manager(run) as manager:
+        checkpoints.save(manager, 3, state(7))  # the run comes to that step again
     assert restore(run)[1]["params"]["a"][0] == 7
 
 
@@ -82,23 +85,23 @@ def test_a_full_disk_leaves_the_last_good_one(tmp_path: pathlib.Path):
 
     noise = full_disk_worker.NOISE
     large = {"params": {"a": jnp.asarray(noise), "b": jnp.zeros(())}}
-    with checkpoint.open_manager(tmp_path) as manager:
+    with checkpoints.open_manager(tmp_path) as manager:
         assert manager.all_steps() == [1]
         abstract = abstract_state(data_mesh(), jax.eval_shape(lambda: large))
-        step, found = checkpoint.restore_newest(manager, abstract, print)
+        step, found = checkpoints.restore_newest(manager, abstract, print)
         np.testing.assert_array_equal(found["params"]["a"], noise)
-        checkpoint.save(manager, 2, large)  # there is room again
+        checkpoints.save(manager, 2, large)  # there is room again
     assert step == 1 and (tmp_path / "checkpoints/2").is_dir()
 
 
 def test_another_configuration_is_told_of_or_refused(tmp_path: pathlib.Path):
     said: list[str] = []
-    checkpoint.write_config(tmp_path, CONFIG, said.append)
-    checkpoint.write_config(tmp_path, dataclasses.replace(CONFIG, log_every=7), said.append)
+    write_config(tmp_path, CONFIG, said.append)
+    write_config(tmp_path, dataclasses.replace(CONFIG, log_every=7), said.append)
     assert said == []
     longer = dataclasses.replace(CONFIG.stages[0], steps=20)
-    checkpoint.write_config(tmp_path, dataclasses.replace(CONFIG, stages=(longer,)), said.append)
+    write_config(tmp_path, dataclasses.replace(CONFIG, stages=(longer,)), said.append)
     assert said == ["going on with another configuration: stages.1.steps was 10, is now 20"]
     for other in ({"model": STM_R18}, {"average_decay": 0.99}):
         with pytest.raises(InputError, match="give another run folder"):
-            checkpoint.write_config(tmp_path, dataclasses.replace(CONFIG, **other), said.append)
+            write_config(tmp_path, dataclasses.replace(CONFIG, **other), said.append)

@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from stm_jax.ops.chunked_read import ChunkedRead
-from stm_jax.ops.memory_read import Read, read_dense, read_slots
+from stm_jax.reads.chunked import Chunked
+from stm_jax.reads.dense import read_dense
+from stm_jax.reads.protocol import Read
+from stm_jax.reads.slots import read_slots
 
 HEIGHT, WIDTH, KEY, VALUE = 5, 8, 16, 32
 QUERIES = HEIGHT * WIDTH
@@ -38,7 +40,7 @@ def temporary(read: Read, slots: int, with_mass: bool, gradient: bool = False) -
     return analysis.temp_size_in_bytes
 
 
-@pytest.mark.parametrize("read", [ChunkedRead(CHUNK), read_slots], ids=["chunked", "slots"])
+@pytest.mark.parametrize("read", [Chunked(CHUNK), read_slots], ids=["chunked", "slots"])
 @pytest.mark.parametrize("with_mass", [False, True], ids=["values", "mass"])
 def test_temporary_memory_does_not_grow_with_the_slots(read, with_mass):
     few, many = (temporary(read, slots, with_mass) for slots in (6, 100))
@@ -48,7 +50,7 @@ def test_temporary_memory_does_not_grow_with_the_slots(read, with_mass):
 
 @pytest.mark.parametrize("with_mass", [False, True], ids=["values", "mass"])
 def test_temporary_memory_of_the_gradient_does_not_grow_with_the_slots(with_mass):
-    few, many = (temporary(ChunkedRead(CHUNK), slots, with_mass, True) for slots in (6, 100))
+    few, many = (temporary(Chunked(CHUNK), slots, with_mass, True) for slots in (6, 100))
     assert many - few < 94
 
 

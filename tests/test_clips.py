@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stm_jax.config import DataConfig, Photographs, Videos
 from stm_jax.data import camera, clips, dust, pasting
 from stm_jax.data.clips import clip_from_photograph, clip_from_video
+from stm_jax.data.config import DataConfig, Photographs, Videos
 from stm_jax.data.light import likeness, random_color, recolored
 from stm_jax.data.pasting import Layer, layer_from
 from stm_jax.data.paths import Motion, Ranges, random_motion

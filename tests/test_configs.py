@@ -7,11 +7,12 @@ import pathlib
 import pytest
 
 from stm_jax.commands.train import changed, load_config, with_root
-from stm_jax.commands.validation import Validation
-from stm_jax.config import Davis, TrainConfig, Videos, YoutubeVos
+from stm_jax.data.config import Davis, Videos, YoutubeVos
 from stm_jax.data.pipeline import training_clips
 from stm_jax.errors import InputError
+from stm_jax.train.config import TrainConfig
 from stm_jax.train.loop import train
+from stm_jax.train.validation import Validation
 from tests.conftest import PROJECT
 from tests.test_clips import root  # noqa: F401
 

@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from stm_jax import Model, convert
+from stm_jax import Model
+from stm_jax import weights as convert
 from stm_jax.config import STM_R18, STM_R50, TINY, ModelConfig
-from stm_jax.convert.pytorch import variable_shapes
 from stm_jax.errors import InputError
 from stm_jax.nn.encoders import IMAGENET_MEAN, IMAGENET_STD
 from stm_jax.nn.stm import STM, query
+from stm_jax.weights.pytorch import variable_shapes
 from tests.lively import lively_model
 
 TRUNKS = {"resnet18": STM_R18, "resnet50": STM_R50}

@@ -10,10 +10,13 @@ import pytest
 import safetensors.numpy
 
 import stm_jax.commands.convert as command
-from stm_jax import convert, release
+from stm_jax import weights as convert
 from stm_jax.cli import main
-from stm_jax.config import TINY, TrainConfig
-from stm_jax.train import checkpoint
+from stm_jax.config import TINY
+from stm_jax.train.config import TrainConfig
+from stm_jax.train.run_config import write_config
+from stm_jax.weights import checkpoints
+from stm_jax.weights import files as release
 from tests.lively import lively_model
 
 needs_torch = pytest.mark.skipif(
@@ -38,9 +41,9 @@ def inputs(tmp_path_factory, state_dict) -> pathlib.Path:
     safetensors.numpy.save_file(arrays, folder / "theirs.safetensors")
     np.savez(folder / "theirs.npz", **state_dict)
     (folder / "run").mkdir()
-    checkpoint.write_config(folder / "run", TrainConfig(model=TINY, stages=()))
-    with checkpoint.open_manager(folder / "run") as manager:
-        checkpoint.save(manager, 1, model.variables)
+    write_config(folder / "run", TrainConfig(model=TINY, stages=()))
+    with checkpoints.open_manager(folder / "run") as manager:
+        checkpoints.save(manager, 1, model.variables)
     for name in ("text.npz", "text.safetensors"):
         (folder / name).write_text("hello world\n" * 50)
     with (folder / "array.npz").open("wb") as file:

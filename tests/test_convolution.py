@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stm_jax.nn.convolution import convolve, max_pool
-from stm_jax.nn.objects import for_objects
+from stm_jax.ops.fast_conv import convolve, for_objects, max_pool
 
 
 def drawn(seed: int, *shape: int) -> jax.Array:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from stm_jax.errors import InputError
-from stm_jax.memory.afb_urr import AfbUrr
-from stm_jax.memory.rules import EveryNth
-from stm_jax.memory.swiftnet import SwiftNet
-from stm_jax.memory.xmem import XMem
+from stm_jax.memory.rules.every_nth import EveryNth
+from stm_jax.memory.stores.afb_urr import AfbUrr
+from stm_jax.memory.stores.swiftnet import SwiftNet
+from stm_jax.memory.stores.xmem import XMem
 from tests.histories import KEY, LENGTH, POSITIONS, SIZE, VALUE, Histories, draw, run
 
 XMEM = XMem(every=2, fewest_frames=2, most_frames=4, prototypes=4, elements=9)

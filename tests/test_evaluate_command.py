@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-import stm_jax.viz.report
 from stm_jax.cli import main
+from stm_jax.report import page_of_scores
 from tests.scored_trees import moving, write_davis, write_masks
 
 
@@ -76,7 +76,7 @@ def test_the_page_gets_what_a_run_noted_beside_its_masks(walk, tmp_path, monkeyp
     (tmp_path / "sequences").mkdir()
     (tmp_path / "sequences/walk.json").write_text('{"memorized": [0, 5]}')
     calls = []
-    monkeypatch.setattr(stm_jax.viz.report, "write_report", lambda *a, **k: calls.append(a))
+    monkeypatch.setattr(page_of_scores, "write_report", lambda *a, **k: calls.append(a))
     assert main([*walk, "--html", str(tmp_path / "page.html")]) == 0
     ((path, scores, predictions, sequences, details),) = calls
     assert (path, predictions) == (tmp_path / "page.html", tmp_path / "masks")

@@ -7,18 +7,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.lively import lively_model
 
 import stm_jax
+from stm_jax.catalogue import chosen_memory
 from stm_jax.config import TINY
 from stm_jax.errors import InputError
-from stm_jax.memory.choice import chosen_memory
-from stm_jax.memory.rules import EveryNth, Fifo, First, Previous
-from stm_jax.memory.rules_scored import LeastUsed
-from stm_jax.memory.xmem import XMem
+from stm_jax.memory.rules.every_nth import EveryNth
+from stm_jax.memory.rules.fifo import Fifo
+from stm_jax.memory.rules.first import First
+from stm_jax.memory.rules.least_used import LeastUsed
+from stm_jax.memory.rules.previous import Previous
+from stm_jax.memory.stores.xmem import XMem
 from stm_jax.nn.stm import STM
 from stm_jax.train.follow import follow_clip
 from stm_jax.train.losses import clip_loss, overlap_loss
+from tests.lively import lively_model
 
 LENGTH = 8
 

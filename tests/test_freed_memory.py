@@ -11,7 +11,7 @@ import threading
 
 import numpy as np
 
-from stm_jax.freed_memory import keep_freed_memory
+from stm_jax.runtime.freed_memory import keep_freed_memory
 
 
 def new_pages():

@@ -7,7 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from stm_jax.config import TINY, DataConfig, Frozen, StageConfig, TrainConfig
+from stm_jax.config import TINY
+from stm_jax.data.config import DataConfig
+from stm_jax.train.config import Frozen, StageConfig, TrainConfig
 from stm_jax.train.freeze import merged, split
 from stm_jax.train.mesh import data_mesh, place_state
 from stm_jax.train.step import initial_state, make_optimizer, make_step

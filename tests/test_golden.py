@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stm_jax import Model, Segmenter, convert
-from stm_jax.nn.decoder import upsample
+from stm_jax import Model, Segmenter
+from stm_jax import weights as convert
 from stm_jax.nn.stm import STM, memorize, query
-from stm_jax.ops.memory_read import affinity, read_dense
+from stm_jax.ops.fast_conv import upsample
+from stm_jax.reads.dense import read_dense
+from stm_jax.reads.protocol import affinity
 
 VIDEOS = ("single_64x96", "padded_50x70", "multi_72x128")
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stm_jax import convert
+from stm_jax import weights as convert
 from stm_jax.nn.model import Model
 from stm_jax.nn.stm import STM
 from stm_jax.train.losses import clip_loss
@@ -30,7 +30,7 @@ def clip(size: int = 64) -> tuple[np.ndarray, np.ndarray]:
 def test_every_gradient_is_the_twins(shared: pathlib.Path):
     """Ours in float32 against the twin's in float64: relative error of each tensor, by norms."""
     torch = pytest.importorskip("torch", reason="the PyTorch twin needs torch, not installed")
-    from stm_jax.convert import torch_twin
+    from stm_jax.weights import torch_twin
 
     rule = runpy.run_path(str(shared / "golden" / "weights_rule.py"))
     state_dict = rule["golden_state_dict"]()

@@ -3,8 +3,8 @@
 import numpy as np
 
 from stm_jax.infer.attention import Attention
-from stm_jax.viz import heat
-from stm_jax.viz.heat import Sheet, heat_colours
+from stm_jax.report import heat
+from stm_jax.report.heat import Sheet, heat_colours
 
 HEIGHT, WIDTH = 28, 58  # padded by 2 above and below and 3 at the sides, to 2x4 positions
 BOX = (3 / 16, 2 / 16, 61 / 16, 30 / 16)

@@ -16,8 +16,8 @@ from stm_jax.memory.bank import (
     room_for_objects,
     round_up,
 )
-from stm_jax.memory.memory import candidate_of
-from stm_jax.memory.rules import EveryNth
+from stm_jax.memory.protocol import candidate_of
+from stm_jax.memory.rules.every_nth import EveryNth
 from stm_jax.nn.model import Model
 from stm_jax.nn.stm import STM, decode, memorize, query
 from tests.lively import IDS, clip, first_mask, lively_model

@@ -10,19 +10,21 @@ import sys
 import pytest
 
 import stm_jax.infer.averaged
+from stm_jax import catalogue as memory_choice
+from stm_jax.benchmark.variant_list import VARIANTS
+from stm_jax.catalogue import MEMORIES, READS, chosen, name_of, noted
 from stm_jax.commands.benchmark_dataset import BenchmarkDataset
 from stm_jax.commands.segment import Segment
-from stm_jax.commands.variant_list import VARIANTS
 from stm_jax.errors import InputError
 from stm_jax.infer.averaged import AveragedSegmenter
-from stm_jax.memory import choice as memory_choice
-from stm_jax.memory.choice import MEMORIES, READS, chosen, name_of, noted
-from stm_jax.memory.rules import EveryNth, Fifo
-from stm_jax.memory.rules_scored import Confident
-from stm_jax.memory.xmem import XMem
-from stm_jax.ops.local_reads import KernelizedRead, RegionalRead
-from stm_jax.ops.memory_read import read_dense
-from stm_jax.ops.top_k_read import TopKRead
+from stm_jax.memory.rules.confident import Confident
+from stm_jax.memory.rules.every_nth import EveryNth
+from stm_jax.memory.rules.fifo import Fifo
+from stm_jax.memory.stores.xmem import XMem
+from stm_jax.reads.dense import read_dense
+from stm_jax.reads.kernelized import Kernelized
+from stm_jax.reads.regional import Regional
+from stm_jax.reads.top_k import TopK
 
 OWN = """
 import dataclasses
@@ -55,9 +57,9 @@ def test_a_memory_by_its_name_and_knobs(words, expected):
     ("words", "expected"),
     [
         ("dense", read_dense),
-        ("top-k k=3", TopKRead(3)),
-        ("kernelized sigma=inf", KernelizedRead(math.inf)),
-        ("regional zeroed=true margin=2", RegionalRead(2.0, True)),
+        ("top-k k=3", TopK(3)),
+        ("kernelized sigma=inf", Kernelized(math.inf)),
+        ("regional zeroed=true margin=2", Regional(2.0, True)),
     ],
 )
 def test_a_read_by_its_name_and_knobs(words, expected):
@@ -111,7 +113,7 @@ def test_a_rule_of_ones_own(tmp_path):
 def test_the_note_tells_knobs_apart_and_survives_json():
     assert noted(Fifo(8)) == {"type": "Fifo", "frames": 8, "every": 5}
     assert noted(None) is None and noted(read_dense) == {"type": "read_dense"}
-    for choice in (KernelizedRead(math.inf), *(variant.memory for variant in VARIANTS)):
+    for choice in (Kernelized(math.inf), *(variant.memory for variant in VARIANTS)):
         note = noted(choice)
         assert json.loads(json.dumps(note, allow_nan=False)) == note
 

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from stm_jax.config import TINY
-from stm_jax.convert import to_pytorch
 from stm_jax.infer.segmenter import Segmenter
-from stm_jax.nn.convolution import convolve
-from stm_jax.nn.decoder import upsample
 from stm_jax.nn.resnet import FrozenBatchNorm
 from stm_jax.nn.stm import STM, decode, memorize, query
+from stm_jax.ops.fast_conv import convolve, upsample
+from stm_jax.weights import to_pytorch
 from tests.lively import IDS, clip, first_mask, lively_model
 
 
@@ -83,7 +82,7 @@ def test_objects_are_a_batch():
 
 def test_the_whole_is_what_its_pytorch_twin_is():
     torch = pytest.importorskip("torch", reason="the PyTorch twin needs torch, not installed")
-    from stm_jax.convert import torch_twin
+    from stm_jax.weights import torch_twin
 
     model, frames, mask = lively_model(), clip(9), first_mask()
     twin = torch_twin.STM(TINY)

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
-from stm_jax.ops.memory_read import affinity, read_dense, read_slots
 from stm_jax.ops.padding import Padding, crop, pad, pad_frames, padding_to_stride
+from stm_jax.reads.dense import read_dense
+from stm_jax.reads.protocol import affinity
+from stm_jax.reads.slots import read_slots
 
 few = settings(max_examples=20, deadline=None)
 seeds = st.integers(0, 2**32 - 1)

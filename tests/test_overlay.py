@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stm_jax.viz.overlay import contact_sheet, overlay
+from stm_jax.report.overlay import contact_sheet, overlay
 
 FRAME = np.full((5, 5, 3), 100, np.uint8)
 IDS = np.zeros((5, 5), np.uint8)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stm_jax.config import DataConfig, Photographs
 from stm_jax.data import camera, clips, dust, pasting
 from stm_jax.data.clips import clip_from_photograph
+from stm_jax.data.config import DataConfig, Photographs
 from stm_jax.data.masks import write_mask
 from stm_jax.data.pasting import Layer, layer_from, paste, thing_of
 from stm_jax.data.paths import Motion

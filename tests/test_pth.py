@@ -8,8 +8,8 @@ import warnings
 import numpy as np
 import pytest
 
-from stm_jax.convert import read_pth, write_pth
 from stm_jax.errors import InputError
+from stm_jax.weights import read_pth, write_pth
 
 torch = pytest.importorskip("torch", reason="PyTorch files need torch, which is not installed")
 

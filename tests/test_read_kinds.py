@@ -8,16 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stm_jax.ops.chunked_read import ChunkedRead
-from stm_jax.ops.local_reads import (
-    KernelizedRead,
-    RegionalRead,
-    WindowRead,
-    boxes,
-    object_positions,
-)
-from stm_jax.ops.memory_read import Read, Regions, read_dense, read_slots
-from stm_jax.ops.top_k_read import TopKRead, kth_largest
+from stm_jax.ops.regions import boxes, object_positions
+from stm_jax.reads.chunked import Chunked
+from stm_jax.reads.dense import read_dense
+from stm_jax.reads.kernelized import Kernelized
+from stm_jax.reads.protocol import Read, Regions
+from stm_jax.reads.regional import Regional
+from stm_jax.reads.slots import read_slots
+from stm_jax.reads.top_k import TopK, kth_largest
+from stm_jax.reads.window import Window
 
 
 def read_row(
@@ -40,7 +39,7 @@ def read_row(
 
 @pytest.mark.parametrize(
     "read",
-    [read_dense, read_slots, ChunkedRead(1), ChunkedRead(2)],
+    [read_dense, read_slots, Chunked(1), Chunked(2)],
     ids=["dense", "slots", "one by one", "by twos"],
 )
 def test_dense_reads_weigh_all_positions_of_all_slots(read):
@@ -53,26 +52,26 @@ def test_dense_reads_weigh_all_positions_of_all_slots(read):
 
 
 def test_top_two_of_three():
-    found, mass = read_row(TopKRead(2), [1], [[1, 2, 5]], [[8, 16, 24]])
+    found, mass = read_row(TopK(2), [1], [[1, 2, 5]], [[8, 16, 24]])
     np.testing.assert_allclose(found, [(2 * 16 + 5 * 24) / 7], rtol=1e-6)
     np.testing.assert_allclose(mass, [[0, 2 / 7, 5 / 7]], rtol=1e-6)
 
 
 def test_each_query_position_has_its_own_top():
-    found, mass = read_row(TopKRead(1), [1, -1], [[1, 2], [5, 4]], [[8, 16], [24, 32]])
+    found, mass = read_row(TopK(1), [1, -1], [[1, 2], [5, 4]], [[8, 16], [24, 32]])
     np.testing.assert_allclose(found, [24, 8], rtol=1e-6)
     np.testing.assert_array_equal(mass, [[1, 0], [1, 0]])
 
 
 def test_all_that_tie_with_the_kth_are_read():
-    found, mass = read_row(TopKRead(2), [1], [[1, 2], [2, 4]], [[0, 10], [20, 30]])
+    found, mass = read_row(TopK(2), [1], [[1, 2], [2, 4]], [[0, 10], [20, 30]])
     np.testing.assert_allclose(found, [(2 * 10 + 2 * 20 + 4 * 30) / 8], rtol=1e-6)
     np.testing.assert_allclose(mass, [[0, 0.25], [0.25, 0.5]], rtol=1e-6)
 
 
 def test_fewer_filled_positions_than_k_are_all_read():
     keys, values = jnp.ones((3, 1, 2, 1)), jnp.arange(6.0).reshape(3, 1, 2, 1)
-    found, mass = TopKRead(3)(
+    found, mass = TopK(3)(
         jnp.ones((1, 1, 1)), keys, values, jnp.array([False, True, False]), with_mass=True
     )
     np.testing.assert_allclose(found, [[[2.5]]], rtol=1e-6)
@@ -95,7 +94,7 @@ def test_a_memory_position_is_read_around_the_query_position_that_fits_it_best()
     # At a distance of 1 the kernel is 1/2, of 2 it is 1/16. The first memory position fits query
     # position 0 best, the second fits the last one: with odds 3 and 1/3 for a key of 1.
     sigma = 1 / math.sqrt(2 * math.log(2))
-    found, mass = read_row(KernelizedRead(sigma), [1, 0, 0], [[3, 1 / 3]], [[19, 38]])
+    found, mass = read_row(Kernelized(sigma), [1, 0, 0], [[3, 1 / 3]], [[19, 38]])
     # The second fits positions 1 and 2 alike, and the first of them counts: kernels 1/2, 1, 1/2.
     weights = np.array([[3, 1 / 3 / 2], [1 / 2, 1], [1 / 16, 1 / 2]])
     weights = weights / weights.sum(axis=1, keepdims=True)
@@ -107,7 +106,7 @@ def test_a_memory_position_is_read_around_the_query_position_that_fits_it_best()
 def test_a_narrow_kernel_does_not_divide_nothing_by_nothing():
     # Query position 39 is the best of no memory position; exp of its log kernels is 0.
     query = [2.0, *[1.0] * 39]
-    found, mass = read_row(KernelizedRead(0.01), query, [[2, 4]], [[8, 16]])
+    found, mass = read_row(Kernelized(0.01), query, [[2, 4]], [[8, 16]])
     np.testing.assert_allclose(found[-1], (2 * 8 + 4 * 16) / 6, rtol=1e-6)
     np.testing.assert_allclose(mass.sum(), 40, rtol=1e-6)
 
@@ -124,7 +123,7 @@ ODDS, VALUES = [[1, 1, 1, 1, 3]], [[9, 9, 9, 4, 8]]
 def test_regions_meet():
     # With the margin: query positions 0 and 1, memory positions 3 and 4.
     regions = Regions(memory=row(4)[None], query=row(0))
-    found, mass = read_row(RegionalRead(1), [1] * 5, ODDS, VALUES, regions)
+    found, mass = read_row(Regional(1), [1] * 5, ODDS, VALUES, regions)
     inside, outside = (4 + 3 * 8) / 4, (4 + 8) / 2
     np.testing.assert_allclose(found, [inside, inside, outside, outside, outside], rtol=1e-6)
     np.testing.assert_allclose(mass, [[0, 0, 0, 2 / 4 + 3 / 2, 2 * 3 / 4 + 3 / 2]], rtol=1e-6)
@@ -132,7 +131,7 @@ def test_regions_meet():
 
 def test_regions_as_in_the_authors_code():
     regions = Regions(memory=row(4)[None], query=row(0))
-    found, mass = read_row(RegionalRead(1, zeroed=True), [1] * 5, ODDS, VALUES, regions)
+    found, mass = read_row(Regional(1, zeroed=True), [1] * 5, ODDS, VALUES, regions)
     # Three positions with the value 0 keep the weight of a score of 0.
     inside, outside = (4 + 3 * 8) / 7, (4 + 8) / 5
     np.testing.assert_allclose(found, [inside, inside, outside, outside, outside], rtol=1e-6)
@@ -141,13 +140,13 @@ def test_regions_as_in_the_authors_code():
 
 def test_a_region_of_no_position_is_everything():
     nowhere = Regions(memory=row()[None], query=row())
-    found, _ = read_row(RegionalRead(0), [1] * 5, ODDS, VALUES, nowhere)
+    found, _ = read_row(Regional(0), [1] * 5, ODDS, VALUES, nowhere)
     np.testing.assert_allclose(found, read_row(read_dense, [1] * 5, ODDS, VALUES)[0], rtol=1e-6)
 
 
 def test_regions_belong_to_slots():
     regions = Regions(memory=np.array([[[True, False]], [[False, True]]]), query=np.ones((1, 1)))
-    found, mass = read_row(RegionalRead(0), [1], [[1, 5], [7, 3]], [[10, 20], [30, 40]], regions)
+    found, mass = read_row(Regional(0), [1], [[1, 5], [7, 3]], [[10, 20], [30, 40]], regions)
     np.testing.assert_allclose(found, [(10 + 3 * 40) / 4], rtol=1e-6)
     np.testing.assert_allclose(mass, [[0.25, 0], [0, 0.75]], rtol=1e-6)
 
@@ -181,7 +180,7 @@ def test_positions_of_an_object_have_a_pixel_of_it():
 
 def test_a_window_moves_with_the_query_position():
     odds, values = [[1, 2, 3, 4], [5, 6, 7, 8]], [[1, 2, 4, 8], [10, 20, 40, 80]]
-    found, mass = read_row(WindowRead(1), [1, 0, 0, 1], odds, values)
+    found, mass = read_row(Window(1), [1, 0, 0, 1], odds, values)
     expected = [
         (1 * 1 + 2 * 2 + 5 * 10 + 6 * 20) / (1 + 2 + 5 + 6),
         (1 + 2 + 4 + 10 + 20 + 40) / 6,
@@ -196,10 +195,10 @@ def test_a_window_is_square():
     keys = jnp.zeros((1, 3, 4, 1))
     values = jnp.arange(12.0).reshape(1, 3, 4, 1)
     filled = jnp.ones(1, bool)
-    found = WindowRead(1)(jnp.zeros((3, 4, 1)), keys, values, filled)[..., 0]
+    found = Window(1)(jnp.zeros((3, 4, 1)), keys, values, filled)[..., 0]
     assert found[0, 0] == (0 + 1 + 4 + 5) / 4
     assert found[1, 2] == values[0, :, 1:, 0].mean() and found[2, 3] == (6 + 7 + 10 + 11) / 4
-    same_place = WindowRead(0)(jnp.zeros((3, 4, 1)), keys, values, filled)
+    same_place = Window(0)(jnp.zeros((3, 4, 1)), keys, values, filled)
     np.testing.assert_array_equal(same_place, values[0])
 
 
@@ -215,7 +214,7 @@ def elements(count: int) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
 
 @pytest.mark.parametrize(
     "read",
-    [read_slots, ChunkedRead(3), TopKRead(8), KernelizedRead(math.inf), RegionalRead(10)],
+    [read_slots, Chunked(3), TopK(8), Kernelized(math.inf), Regional(10)],
     ids=["slots", "chunked", "top-k", "kernelized", "regional"],
 )
 def test_slots_may_be_elements(read):
@@ -231,23 +230,23 @@ def test_slots_may_be_elements(read):
 
 def test_a_window_needs_frames_of_the_query_size():
     with pytest.raises(ValueError, match="frames of 2x3 positions like the query's, not 1x1"):
-        WindowRead(1)(*elements(4))
+        Window(1)(*elements(4))
 
 
 def test_a_regional_read_needs_regions():
     with pytest.raises(ValueError, match="needs to be told the regions"):
-        RegionalRead()(*elements(4))
+        Regional()(*elements(4))
 
 
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: ChunkedRead(0),
-        lambda: TopKRead(0),
-        lambda: KernelizedRead(0.0),
-        lambda: KernelizedRead(math.nan),
-        lambda: RegionalRead(-1.0),
-        lambda: WindowRead(-1),
+        lambda: Chunked(0),
+        lambda: TopK(0),
+        lambda: Kernelized(0.0),
+        lambda: Kernelized(math.nan),
+        lambda: Regional(-1.0),
+        lambda: Window(-1),
     ],
 )
 def test_knobs_out_of_range_are_refused(make):

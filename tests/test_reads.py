@@ -11,10 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stm_jax.ops.chunked_read import ChunkedRead
-from stm_jax.ops.local_reads import KernelizedRead, RegionalRead, WindowRead
-from stm_jax.ops.memory_read import Read, Regions, read_dense, read_slots
-from stm_jax.ops.top_k_read import TopKRead
+from stm_jax.reads.chunked import Chunked
+from stm_jax.reads.dense import read_dense
+from stm_jax.reads.kernelized import Kernelized
+from stm_jax.reads.protocol import Read, Regions
+from stm_jax.reads.regional import Regional
+from stm_jax.reads.slots import read_slots
+from stm_jax.reads.top_k import TopK
+from stm_jax.reads.window import Window
 from tests import slow_reads
 
 HEIGHT, WIDTH, SLOTS = 3, 4, 4
@@ -23,21 +27,21 @@ QUERIES = HEIGHT * WIDTH
 DEFINITIONS: dict[Any, slow_reads.Weigh] = {
     read_dense: slow_reads.dense,
     read_slots: slow_reads.dense,
-    ChunkedRead(7): slow_reads.dense,
-    TopKRead(5): slow_reads.top_k(5),
-    KernelizedRead(0.8): slow_reads.kernelized(0.8),
-    RegionalRead(1.0): slow_reads.regional(1.0),
-    WindowRead(1): slow_reads.window(1),
+    Chunked(7): slow_reads.dense,
+    TopK(5): slow_reads.top_k(5),
+    Kernelized(0.8): slow_reads.kernelized(0.8),
+    Regional(1.0): slow_reads.regional(1.0),
+    Window(1): slow_reads.window(1),
 }
-READS = [*DEFINITIONS, RegionalRead(1.0, zeroed=True)]
+READS = [*DEFINITIONS, Regional(1.0, zeroed=True)]
 WITH_GRADIENT = [read for read in READS if read is not read_slots]
 LIMITS = [
     read_slots,
-    *(ChunkedRead(1), ChunkedRead(5), ChunkedRead(QUERIES), ChunkedRead(10**6)),
-    *(TopKRead(QUERIES * SLOTS), TopKRead(10**6)),
-    *(KernelizedRead(math.inf), KernelizedRead(1e30)),
-    *(RegionalRead(100.0), RegionalRead(100.0, zeroed=True)),
-    *(WindowRead(max(HEIGHT, WIDTH) - 1), WindowRead(10**6)),
+    *(Chunked(1), Chunked(5), Chunked(QUERIES), Chunked(10**6)),
+    *(TopK(QUERIES * SLOTS), TopK(10**6)),
+    *(Kernelized(math.inf), Kernelized(1e30)),
+    *(Regional(100.0), Regional(100.0, zeroed=True)),
+    *(Window(max(HEIGHT, WIDTH) - 1), Window(10**6)),
 ]
 
 

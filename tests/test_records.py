@@ -13,23 +13,22 @@ import scipy.io
 from PIL import Image
 
 from stm_jax.commands.train import with_root
-from stm_jax.config import (
-    TINY,
+from stm_jax.config import TINY
+from stm_jax.data import records
+from stm_jax.data.config import (
     DataConfig,
     Davis,
     Photographs,
     PreparedPhotographs,
     PreparedVideos,
     Source,
-    StageConfig,
-    TrainConfig,
     Videos,
     YoutubeVos,
 )
-from stm_jax.data import records
 from stm_jax.data.pipeline import training_clips
 from stm_jax.data.sources import photographs_of, videos_of
 from stm_jax.errors import InputError
+from stm_jax.train.config import StageConfig, TrainConfig
 from tests.benchmark_trees import boxes, davis2017, run_elsewhere
 from tests.test_clips import write_pair
 from tests.test_sources import LEFT, RIGHT, coco, square, write_image, youtube

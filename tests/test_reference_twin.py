@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the PyTorch twin needs torch, which is not installed")
 
 from stm_jax.config import STM_R18, TINY  # noqa: E402
-from stm_jax.convert import torch_twin  # noqa: E402
+from stm_jax.weights import torch_twin  # noqa: E402
 
 VIDEOS = ("single_64x96", "padded_50x70", "multi_72x128")
 

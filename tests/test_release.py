@@ -15,10 +15,13 @@ import safetensors
 import safetensors.numpy
 
 import stm_jax
-from stm_jax import Model, release
-from stm_jax.config import STM_R18, TINY, ModelConfig, TrainConfig
+from stm_jax import Model
+from stm_jax.config import STM_R18, TINY, ModelConfig
 from stm_jax.errors import InputError
-from stm_jax.train import checkpoint
+from stm_jax.train.config import TrainConfig
+from stm_jax.train.run_config import write_config
+from stm_jax.weights import checkpoints
+from stm_jax.weights import files as release
 from tests.lively import lively_model
 
 
@@ -207,12 +210,12 @@ def test_an_unknown_name_lists_what_is_bundled(tmp_path, monkeypatch):
 
 
 def test_the_newest_checkpoint_of_a_run_is_loaded(tmp_path):
-    checkpoint.write_config(tmp_path, TrainConfig(model=TINY, stages=()))
+    write_config(tmp_path, TrainConfig(model=TINY, stages=()))
     assert "no checkpoint yet" in message_of(tmp_path)
     newest = lively_model().variables
-    with checkpoint.open_manager(tmp_path) as manager:
+    with checkpoints.open_manager(tmp_path) as manager:
         for step, variables in ((1, jax.tree.map(jnp.zeros_like, newest)), (2, newest)):
-            checkpoint.save(manager, step, variables | {"step": jnp.int32(step)})
+            checkpoints.save(manager, step, variables | {"step": jnp.int32(step)})
     found = release.load(tmp_path)
     assert found.config == TINY
     assert flat(found).keys() == flat(lively_model()).keys()

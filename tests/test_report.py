@@ -11,14 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stm_jax.viz import report_pictures
-from stm_jax.viz.report import CONTRAST, SURFACES, line_colours, write_report
-from stm_jax.viz.report_pictures import (
-    mask_picture,
-    picture_width,
-    sequence_pictures,
-    worst_frames,
-)
+from stm_jax.report import pictures as report_pictures
+from stm_jax.report.page_of_scores import CONTRAST, SURFACES, line_colours, write_report
+from stm_jax.report.pictures import mask_picture, picture_width, sequence_pictures, worst_frames
 from tests.report_data import HEIGHT, WIDTH, make_scores, make_sequence
 
 

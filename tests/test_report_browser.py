@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 
-from stm_jax.viz.report import write_report
+from stm_jax.report.page_of_scores import write_report
 from tests.report_data import make_scores, make_sequence
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs pip install '.[browser]'")

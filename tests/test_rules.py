@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 
 from stm_jax.memory.frame_rule import FrameRule, Places
-from stm_jax.memory.rules import (
-    Annotated,
-    EvenlySpread,
-    EveryNth,
-    Fifo,
-    First,
-    Previous,
-    RandomFrame,
-    Recent,
-    Reservoir,
-    uniform,
-)
-from stm_jax.memory.rules_scored import Confident, Diverse, LeastUsed, Ucb
+from stm_jax.memory.rules.annotated import Annotated
+from stm_jax.memory.rules.confident import Confident
+from stm_jax.memory.rules.diverse import Diverse
+from stm_jax.memory.rules.evenly_spread import EvenlySpread
+from stm_jax.memory.rules.every_nth import EveryNth
+from stm_jax.memory.rules.fifo import Fifo
+from stm_jax.memory.rules.first import First
+from stm_jax.memory.rules.least_used import LeastUsed
+from stm_jax.memory.rules.previous import Previous
+from stm_jax.memory.rules.random_frame import RandomFrame, uniform
+from stm_jax.memory.rules.recent import Recent
+from stm_jax.memory.rules.reservoir import Reservoir
+from stm_jax.memory.rules.ucb import Ucb
 from tests.histories import LENGTH, draw, remembered, run
 
 REAL = (0, 1)  # the third object is padding

@@ -18,13 +18,13 @@ import pytest
 from PIL import Image
 
 import stm_jax.commands.segment as command
-from stm_jax import release
 from stm_jax.cli import main
 from stm_jax.data.masks import read_mask, write_mask
 from stm_jax.data.video_files import VideoWriter, open_frames
 from stm_jax.infer.segmenter import Segmenter
-from stm_jax.memory.rules import First
-from stm_jax.ops.top_k_read import TopKRead
+from stm_jax.memory.rules.first import First
+from stm_jax.reads.top_k import TopK
+from stm_jax.weights import files as release
 from tests.lively import clip, lively_model
 
 HEIGHT, WIDTH, COUNT = 32, 48, 8
@@ -137,7 +137,7 @@ def test_options_reach_the_segmenter(inputs, tmp_path):
 def test_memory_and_read_reach_the_segmenter(inputs, whole, tmp_path, capsys):
     out, given = tmp_path / "out", ("--memory", "first", "frames=1", "--read", "top-k", "k=2")
     assert run(inputs, out, *given) == 0
-    expected = stream(inputs, memory=First(1), read=TopKRead(2))
+    expected = stream(inputs, memory=First(1), read=TopK(2))
     for index in range(COUNT):
         mask = read_mask(out / "masks" / f"{index:05d}.png")
         np.testing.assert_array_equal(mask, expected[index])
@@ -147,7 +147,7 @@ def test_memory_and_read_reach_the_segmenter(inputs, whole, tmp_path, capsys):
 
 
 def test_says_that_it_compiles_and_how_far_it_is(inputs, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("stm_jax.commands.progress.SECONDS_BETWEEN_LINES", 0)
+    monkeypatch.setattr("stm_jax.runtime.progress.SECONDS_BETWEEN_LINES", 0)
     assert run(inputs, tmp_path / "out") == 0
     told = capsys.readouterr()
     assert "compiling for 48x32, 2 objects" in told.err

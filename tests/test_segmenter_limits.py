@@ -8,10 +8,10 @@ import pytest
 
 from stm_jax.errors import InputError
 from stm_jax.infer import segmenter as module
-from stm_jax.infer.compile_watch import watch_compilation
 from stm_jax.infer.segmenter import Segmenter
-from stm_jax.memory.rules import Fifo
-from stm_jax.memory.xmem import XMem
+from stm_jax.memory.rules.fifo import Fifo
+from stm_jax.memory.stores.xmem import XMem
+from stm_jax.runtime.compile_watch import watch_compilation
 from tests.lively import clip, first_mask, lively_model
 
 FRAMES = clip(2)

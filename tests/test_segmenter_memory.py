@@ -9,13 +9,16 @@ import pytest
 
 from stm_jax.errors import InputError
 from stm_jax.infer import segmenter as module
-from stm_jax.infer import step as steps
+from stm_jax.infer import stream as steps
 from stm_jax.infer.segmenter import Segmenter
-from stm_jax.memory.rules import EvenlySpread, Fifo, First, Recent
-from stm_jax.memory.rules_scored import LeastUsed
-from stm_jax.memory.swiftnet import SwiftNet
-from stm_jax.memory.xmem import XMem
-from stm_jax.ops.memory_read import read_slots
+from stm_jax.memory.rules.evenly_spread import EvenlySpread
+from stm_jax.memory.rules.fifo import Fifo
+from stm_jax.memory.rules.first import First
+from stm_jax.memory.rules.least_used import LeastUsed
+from stm_jax.memory.rules.recent import Recent
+from stm_jax.memory.stores.swiftnet import SwiftNet
+from stm_jax.memory.stores.xmem import XMem
+from stm_jax.reads.slots import read_slots
 from tests.lively import IDS, clip, first_mask, lively_model
 
 FRAMES = clip(9)

@@ -9,10 +9,10 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from stm_jax.config import Coco, DataConfig, Davis, Photographs, Videos, YoutubeVos
 from stm_jax.data import pipeline
 from stm_jax.data.clips import clip_from_video
 from stm_jax.data.coco import filled, run_lengths
+from stm_jax.data.config import Coco, DataConfig, Davis, Photographs, Videos, YoutubeVos
 from stm_jax.data.pipeline import training_clips
 from stm_jax.data.samples import Sample
 from stm_jax.data.sources import photographs_of, videos_of

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 
 import stm_jax
-from stm_jax import convert
+from stm_jax import weights as convert
 from stm_jax.commands.train import changed, with_root
-from stm_jax.config import TINY, DataConfig, Photographs, StageConfig, TrainConfig
+from stm_jax.config import TINY
+from stm_jax.data.config import DataConfig, Photographs
 from stm_jax.errors import InputError
 from stm_jax.nn.model import Model, random_model
-from stm_jax.release import save
+from stm_jax.train.config import StageConfig, TrainConfig
 from stm_jax.train.loop import train
 from stm_jax.train.start import given_weights, initial_model
+from stm_jax.weights.files import save
 from tests.lively import lively_model
 from tests.test_clips import root  # noqa: F401, a fixture
 

@@ -11,15 +11,17 @@ import optax
 import pytest
 
 import stm_jax
+from stm_jax.catalogue import chosen_read, read_to_train
 from stm_jax.cli import main
-from stm_jax.config import TINY, DataConfig, Photographs, StageConfig, TrainConfig, Videos
+from stm_jax.config import TINY
+from stm_jax.data.config import DataConfig, Photographs, Videos
 from stm_jax.errors import InputError
-from stm_jax.memory.choice import chosen_read, read_to_train
 from stm_jax.nn.model import random_model
 from stm_jax.nn.stm import STM
+from stm_jax.train.config import StageConfig, TrainConfig
+from stm_jax.train.follow import follow_clip, shares_of_cells
 from stm_jax.train.log import RunLog
 from stm_jax.train.loop import train
-from stm_jax.train.follow import follow_clip, shares_of_cells
 from stm_jax.train.losses import clip_loss
 from stm_jax.train.mesh import data_mesh, place_state
 from stm_jax.train.step import initial_state, learning_rates, make_optimizer, make_step

@@ -9,30 +9,30 @@ import xml.etree.ElementTree
 import numpy as np
 import pytest
 
-from stm_jax import release
+from stm_jax.benchmark.variant_results import COLUMNS, write_results
 from stm_jax.cli import main
-from stm_jax.commands.variant_results import COLUMNS, write_results
 from stm_jax.commands.variants import Variants, chosen_variants
 from stm_jax.data.image_files import read_rgb
 from stm_jax.data.masks import read_mask
 from stm_jax.errors import InputError
 from stm_jax.infer.segmenter import Segmenter
-from stm_jax.memory.rules import First
-from stm_jax.ops.top_k_read import TopKRead
-from stm_jax.viz.variants import scatter, unbeaten
+from stm_jax.memory.rules.first import First
+from stm_jax.reads.top_k import TopK
+from stm_jax.report.page_of_variants import scatter, unbeaten
+from stm_jax.weights import files as release
 from tests.benchmark_trees import davis2017
 from tests.lively import lively_model
 
 OWN = """
-from stm_jax.commands.variant_list import Variant
-from stm_jax.memory.afb_urr import AfbUrr
+from stm_jax.benchmark.variant_list import Variant
+from stm_jax.memory.stores.afb_urr import AfbUrr
 from stm_jax.memory.rules import First
-from stm_jax.ops.top_k_read import TopKRead
+from stm_jax.reads.top_k import TopK
 
 def get_variants():
     return (
         Variant("small", AfbUrr(elements=1)),
-        Variant("first", First(frames=2), TopKRead(3)),
+        Variant("first", First(frames=2), TopK(3)),
     )
 """
 
@@ -66,7 +66,7 @@ def compared(data) -> pathlib.Path:
 def test_a_variant_is_a_benchmark_with_its_memory_and_read(data, compared):
     frames = [read_rgb(path) for path in sorted((data / "davis").glob("JPEGImages/480p/ant/*"))]
     mask = read_mask(data / "davis/Annotations/480p/ant/00000.png")
-    segmenter = Segmenter(lively_model(), memory=First(frames=2), read=TopKRead(3))
+    segmenter = Segmenter(lively_model(), memory=First(frames=2), read=TopK(3))
     expected = [segmenter.start(frames[0], mask, length=4)]
     expected += [segmenter.step(frame) for frame in frames[1:]]
     found = [read_mask(path) for path in sorted(compared.glob("first/masks/ant/*.png"))]
@@ -74,16 +74,16 @@ def test_a_variant_is_a_benchmark_with_its_memory_and_read(data, compared):
 
     settings = json.loads((compared / "first/settings.json").read_text())["settings"]
     assert settings["memory"] == {"type": "First", "frames": 2, "previous": False}
-    assert settings["read"] == {"type": "TopKRead", "k": 3}
+    assert settings["read"] == {"type": "TopK", "k": 3}
     (row,) = csv.DictReader((compared / "variants.csv").open())
     official = json.loads((compared / "first/scores.json").read_text())["global"]
     assert float(row["j_and_f"]) == round(official["J&F"], 4)
     assert float(row["memory_mib"]) == round(segmenter.memory_bytes / 2**20, 2)
     assert float(row["peak_mib"]) > 50 and float(row["frames_per_second"]) > 0
     assert int(row["compiles"]) >= 1
-    assert (row["memory"], row["read"]) == ("First(frames=2, previous=False)", "TopKRead(k=3)")
+    assert (row["memory"], row["read"]) == ("First(frames=2, previous=False)", "TopK(k=3)")
     assert "| first | First(frames=2" in (compared / "variants.md").read_text()
-    assert "TopKRead(k=3)" in (compared / "variants.html").read_text()
+    assert "TopK(k=3)" in (compared / "variants.html").read_text()
 
 
 def test_the_memory_takes_what_its_shapes_say():
@@ -118,7 +118,7 @@ def test_what_is_done_is_not_run_again(data, compared, monkeypatch, capsys):
 def test_other_bundled_weights_are_noticed(data, tmp_path, monkeypatch):
     options = Variants(root=data / "davis", protocol="davis2016", out=tmp_path)
     settings = options._shared_settings()
-    monkeypatch.setattr("stm_jax.release.BUNDLED", tmp_path)
+    monkeypatch.setattr("stm_jax.weights.files.BUNDLED", tmp_path)
     (tmp_path / "stm-r18.safetensors").write_bytes(b"others")
     assert options._shared_settings() != settings
     assert options._shared_settings() == options._shared_settings()

@@ -13,7 +13,7 @@ bytes of one frame to its ids, with both of the above and the writing of the mem
 
 GFLOP counts a multiplication and an addition as two, in this project's own program as it is
 written, by XLA's cost analysis before optimisation. GFLOP/s are of that count for both, so they
-are speeds of the same useful work. PyTorch runs stm_jax/convert/torch_twin.py eagerly, in
+are speeds of the same useful work. PyTorch runs stm_jax/weights/torch_twin.py eagerly, in
 channels-last layout and with the skips computed once a frame; its threads wait without spinning
 (OMP_WAIT_POLICY=PASSIVE), or it would fall behind many times where others use the CPU. Weights are
 random. MiB is what a call takes beyond what is held before it (weights and memory frames).
@@ -77,8 +77,8 @@ from benchmark_turns import interleave, spread
 
 from stm_jax import Model
 from stm_jax.config import PRESETS, STM_R18, STM_R50
-from stm_jax.freed_memory import keep_freed_memory
 from stm_jax.nn.model import random_model
+from stm_jax.runtime.freed_memory import keep_freed_memory
 
 COMPILED: collections.Counter[str] = collections.Counter()  # programs and milliseconds so far
 

@@ -10,13 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stm_jax import Model, Segmenter, convert
+from stm_jax import Model, Segmenter
+from stm_jax import weights as convert
 from stm_jax.config import ModelConfig
 from stm_jax.memory.bank import OBJECT_COUNTS, round_up
 from stm_jax.nn.stm import STM
 from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
-from stm_jax.ops.memory_read import read_dense, read_slots
 from stm_jax.ops.padding import crop, pad, pad_frames, padding_to_stride
+from stm_jax.reads.dense import read_dense
+from stm_jax.reads.slots import read_slots
 
 torch: Any = importlib.import_module("torch") if importlib.util.find_spec("torch") else None
 
@@ -77,7 +79,7 @@ class Case:
 
 @functools.partial(jax.jit, static_argnames="network")
 def memorize(network: STM, variables: dict, frame: jax.Array, masks: jax.Array) -> Any:
-    """As `stm_jax.infer.step.advance` does it, before the memory is written."""
+    """As `stm_jax.infer.stream.advance` does it, before the memory is written."""
     padding = padding_to_stride(*frame.shape[:2])
     frames = pad_frames(frame, padding)[None]
     planes = pad(masks, padding)[None]
@@ -88,7 +90,7 @@ def memorize(network: STM, variables: dict, frame: jax.Array, masks: jax.Array) 
 def segment(
     network: STM, dense: bool, variables: dict, frame: jax.Array, keys: jax.Array, values: jax.Array
 ) -> jax.Array:
-    """As `stm_jax.infer.step.advance` does it; a dense read is there to be counted."""
+    """As `stm_jax.infer.stream.advance` does it; a dense read is there to be counted."""
     padding = padding_to_stride(*frame.shape[:2])
     query: Any = network.apply(variables, pad_frames(frame, padding)[None], method="query")
     skips: Any = network.apply(variables, query, method="skips")
@@ -160,7 +162,7 @@ def load_twin(model: Model, dtype: str) -> Any:
     if not on_cpu and not torch.cuda.is_available():
         print("without PyTorch beside it: the installed torch cannot use the accelerator")
         return None
-    from stm_jax.convert import torch_twin
+    from stm_jax.weights import torch_twin
 
     # As JAX does by default: float32 is multiplied as TF32, and convolutions are picked by trying.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True

@@ -27,8 +27,8 @@ import tyro
 from absl import flags
 from benchmark_turns import spread
 
-from stm_jax.config import DataConfig, Photographs, Source, Videos
 from stm_jax.data import clips, pasting
+from stm_jax.data.config import DataConfig, Photographs, Source, Videos
 from stm_jax.data.pipeline import clip_batches, training_clips
 from stm_jax.data.samples import Sample
 from stm_jax.data.views import View

@@ -8,14 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 from benchmark_calls import Calls, Case, torch
 
-from stm_jax.ops.chunked_read import ChunkedRead
-from stm_jax.ops.memory_read import Read, read_dense, read_slots
-from stm_jax.ops.top_k_read import TopKRead
+from stm_jax.reads.chunked import Chunked
+from stm_jax.reads.dense import read_dense
+from stm_jax.reads.protocol import Read
+from stm_jax.reads.slots import read_slots
+from stm_jax.reads.top_k import TopK
 
 K = 20
 READS: dict[str, dict[str, Read]] = {
-    "read": {"dense": read_dense, "chunked": ChunkedRead(), "slots": read_slots},
-    f"read of the best {K}": {"top-k": TopKRead(K)},
+    "read": {"dense": read_dense, "chunked": Chunked(), "slots": read_slots},
+    f"read of the best {K}": {"top-k": TopK(K)},
 }
 """Reads that answer alike, which take turns with PyTorch's; the first is the one compared with."""
 

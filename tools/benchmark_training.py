@@ -15,7 +15,8 @@ from benchmark_calls import load_twin, torch
 from benchmark_turns import interleave, spread
 
 from stm_jax import Model
-from stm_jax.config import DataConfig, StageConfig, TrainConfig
+from stm_jax.data.config import DataConfig
+from stm_jax.train.config import StageConfig, TrainConfig
 from stm_jax.train.mesh import data_mesh, place_clips, place_state
 from stm_jax.train.step import initial_state, make_optimizer, make_step
 
@@ -51,7 +52,7 @@ def our_step(
 
 def torch_step(twin: Any, clip: dict[str, np.ndarray]) -> Callable[[], float]:
     """Returns the step of the twin, which returns its loss."""
-    from stm_jax.convert.torch_twin import clip_loss
+    from stm_jax.weights.torch_twin import clip_loss
 
     optimizer = torch.optim.Adam(twin.parameters(), lr=LEARNING_RATE, fused=True)
 

@@ -22,7 +22,8 @@ import rich.console
 import rich.progress
 import tyro
 
-from stm_jax.config import (
+from stm_jax.data.bad_files import BadFiles
+from stm_jax.data.config import (
     Coco,
     Davis,
     Photographs,
@@ -32,7 +33,6 @@ from stm_jax.config import (
     Videos,
     YoutubeVos,
 )
-from stm_jax.data.bad_files import BadFiles
 from stm_jax.data.records import count_records, index_of, prepared_photographs, prepared_videos
 from stm_jax.data.samples import Video
 from stm_jax.errors import InputError

@@ -16,7 +16,7 @@ import tyro
 from stm_jax.commands.train import changed, load_config, with_root
 from stm_jax.data.pipeline import training_clips
 from stm_jax.errors import InputError
-from stm_jax.viz.overlay import contact_sheet
+from stm_jax.report.overlay import contact_sheet
 
 
 @dataclasses.dataclass(frozen=True)

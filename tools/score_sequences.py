@@ -13,11 +13,11 @@ import numpy as np
 import tyro
 
 import stm_jax
-from stm_jax.config import Videos
+from stm_jax.data.config import Videos
 from stm_jax.data.sources import videos_of
 from stm_jax.eval.davis import mean_over_objects, score_sequence
-from stm_jax.freed_memory import keep_freed_memory
-from stm_jax.infer.compile_cache import enable_compilation_cache
+from stm_jax.runtime.compile_cache import enable_compilation_cache
+from stm_jax.runtime.freed_memory import keep_freed_memory
 
 
 @dataclasses.dataclass(frozen=True)

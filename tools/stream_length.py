@@ -30,13 +30,13 @@ from PIL import Image
 from scipy import stats
 
 import stm_jax
+from stm_jax.catalogue import STM_EVERY, chosen
 from stm_jax.commands.demo import CLIP, TRUTH
 from stm_jax.data.masks import read_mask
 from stm_jax.data.video_files import open_frames
-from stm_jax.freed_memory import keep_freed_memory
-from stm_jax.infer.compile_watch import watch_compilation
 from stm_jax.infer.segmenter import Segmenter
-from stm_jax.memory.choice import STM_EVERY, chosen
+from stm_jax.runtime.compile_watch import watch_compilation
+from stm_jax.runtime.freed_memory import keep_freed_memory
 
 SETTLED = 100  # frames; buffers and caches are there by then
 

@@ -11,12 +11,12 @@ import numpy as np
 import tyro
 from jaxtyping import UInt8
 
-from stm_jax.commands.progress import FrameProgress
-from stm_jax.commands.runs import explain_out_of_memory
 from stm_jax.data.masks import check_first_mask, read_mask
 from stm_jax.data.video_files import Frames, ImageFolder, open_frames
 from stm_jax.errors import InputError
 from stm_jax.files import write_whole
+from stm_jax.runtime.progress import FrameProgress
+from stm_jax.runtime.runs import explain_out_of_memory
 
 if TYPE_CHECKING:
     from stm_jax.infer.attention import Attention
@@ -76,11 +76,11 @@ class LookAtAttention:
                 f"{' or '.join(map(str, ids_there))}"
             )
 
-        from stm_jax.infer.compile_cache import enable_compilation_cache
+        from stm_jax.catalogue import chosen
         from stm_jax.infer.segmenter import Segmenter
-        from stm_jax.memory.choice import chosen
-        from stm_jax.release import load
-        from stm_jax.viz.heat import Sheet
+        from stm_jax.report.heat import Sheet
+        from stm_jax.runtime.compile_cache import enable_compilation_cache
+        from stm_jax.weights.files import load
 
         memory, read = chosen(self.memory, self.read, self.memorize_every)
         enable_compilation_cache()

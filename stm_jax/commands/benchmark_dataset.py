@@ -11,22 +11,27 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 import stm_jax
-from stm_jax.commands.benchmark_folder import BenchmarkFolder
-from stm_jax.commands.benchmark_plan import MOST_PROGRAMS, Program, Video, plan_programs
-from stm_jax.commands.benchmark_results import print_speed, score
-from stm_jax.commands.progress import FrameProgress
-from stm_jax.commands.runs import explain_out_of_memory, hash_of, stop_between_frames, versions
+from stm_jax.benchmark.folder import BenchmarkFolder
+from stm_jax.benchmark.plan import MOST_PROGRAMS, Program, Video, plan_programs
+from stm_jax.benchmark.results import print_speed, score
 from stm_jax.data.benchmarks import BenchmarkSequence, Protocol, benchmark_sequences
 from stm_jax.data.image_files import size_of
 from stm_jax.errors import InputError
+from stm_jax.runtime.progress import FrameProgress
+from stm_jax.runtime.runs import (
+    explain_out_of_memory,
+    hash_of,
+    stop_between_frames,
+    versions,
+)
 
 if TYPE_CHECKING:
     from stm_jax.eval.scores import Scores
     from stm_jax.infer.averaged import AveragedSegmenter
     from stm_jax.infer.segmenter import Segmenter
-    from stm_jax.memory.memory import Memory
+    from stm_jax.memory.protocol import Memory
     from stm_jax.nn.model import Model
-    from stm_jax.ops.memory_read import Read
+    from stm_jax.reads.protocol import Read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,9 +103,9 @@ class BenchmarkDataset:
 
         import jax  # heavy, and not needed to say what is wrong above
 
-        from stm_jax.infer.compile_cache import enable_compilation_cache
-        from stm_jax.memory.choice import chosen
-        from stm_jax.release import load
+        from stm_jax.catalogue import chosen
+        from stm_jax.runtime.compile_cache import enable_compilation_cache
+        from stm_jax.weights.files import load
 
         variant = variant or chosen(self.memory, self.read, self.memorize_every)
         if self.devices > len(jax.local_devices()):
@@ -139,7 +144,7 @@ class BenchmarkDataset:
         """Draws the heat maps that are asked for."""
         if not self.heat_maps:
             return
-        from stm_jax.commands.benchmark_attention import draw_attention
+        from stm_jax.benchmark.attention import draw_attention
         from stm_jax.infer.segmenter import Segmenter
 
         first = segmenter(0)
@@ -171,7 +176,7 @@ class BenchmarkDataset:
         """Returns everything that the masks depend on: a run goes on only if all is the same."""
         import jax
 
-        from stm_jax.memory.choice import noted
+        from stm_jax.catalogue import noted
 
         return {
             "protocol": self.protocol,
@@ -229,7 +234,7 @@ class BenchmarkDataset:
         folder: BenchmarkFolder,
     ) -> None:
         """Segments the sequences that are not done yet, and says how fast it was."""
-        from stm_jax.commands.benchmark_work import Stopped, segment_all
+        from stm_jax.benchmark.work import Stopped, segment_all
 
         by_name = {sequence.name: sequence for sequence in sequences}
         done = [each.name for each in sequences if folder.summary_of(each) is not None]

@@ -12,7 +12,6 @@ import tyro
 from rich.table import Table
 
 from stm_jax.commands.evaluate import check_can_be_written
-from stm_jax.commands.score_table import console_for_tables
 from stm_jax.eval.comparison import (
     CONFIDENCE,
     MEASURES,
@@ -23,6 +22,7 @@ from stm_jax.eval.comparison import (
 )
 from stm_jax.eval.scores import read_scores
 from stm_jax.files import write_whole
+from stm_jax.report.score_table import console_for_tables
 
 
 @dataclasses.dataclass(frozen=True)

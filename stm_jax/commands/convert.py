@@ -50,10 +50,10 @@ class Convert:
           OSError: OUT cannot be written; what was there before is untouched.
         """
         self._check_out()
-        from stm_jax.convert.pth import write_pth  # heavy, and not needed to say what is wrong
-        from stm_jax.convert.pytorch import to_pytorch
-        from stm_jax.convert.weights import read_weights
-        from stm_jax.release import save
+        from stm_jax.weights.any_source import read_weights
+        from stm_jax.weights.files import save
+        from stm_jax.weights.pth import write_pth  # heavy, and not needed to say what is wrong
+        from stm_jax.weights.pytorch import to_pytorch
 
         model, given = read_weights(self.weights)
         if self.out.suffix == OURS:
@@ -75,9 +75,9 @@ class Convert:
             raise InputError(f"{self.out} would be written over itself: give another OUT")
 
     def _verify(self, model: "Model", given: dict[str, np.ndarray]) -> None:
-        from stm_jax.convert.pth import read_pth
-        from stm_jax.convert.pytorch import to_pytorch
-        from stm_jax.release import load
+        from stm_jax.weights.files import load
+        from stm_jax.weights.pth import read_pth
+        from stm_jax.weights.pytorch import to_pytorch
 
         if self.out.suffix == OURS:
             ours, theirs = load(self.out), given
@@ -124,9 +124,9 @@ def largest_difference(model: "Model", state_dict: dict[str, np.ndarray]) -> flo
         return None
     import jax
 
-    from stm_jax.convert import torch_twin
-    from stm_jax.infer.compile_cache import enable_compilation_cache
     from stm_jax.infer.segmenter import Segmenter
+    from stm_jax.runtime.compile_cache import enable_compilation_cache
+    from stm_jax.weights import torch_twin
 
     enable_compilation_cache()
     frames, first_mask = random_clip()

@@ -13,7 +13,7 @@ from stm_jax.data.masks import read_mask
 from stm_jax.data.video_files import open_frames
 from stm_jax.eval.davis import contour_accuracy, region_similarity
 from stm_jax.files import write_whole
-from stm_jax.viz.overlay import contact_sheet
+from stm_jax.report.overlay import contact_sheet
 
 ASSETS = pathlib.Path(__file__).parent.parent / "assets"
 CLIP = ASSETS / "bigbuckbunny.mp4"

@@ -10,12 +10,12 @@ from typing import Any
 import tyro
 
 import stm_jax
-from stm_jax.commands.progress import FrameProgress
-from stm_jax.commands.score_table import print_scores
 from stm_jax.data.benchmarks import BenchmarkSequence, Protocol, benchmark_sequences
 from stm_jax.errors import InputError
 from stm_jax.eval.scores import Scores, write_csv, write_json
 from stm_jax.eval.scoring import score_predictions
+from stm_jax.report.score_table import print_scores
+from stm_jax.runtime.progress import FrameProgress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _write_page(
     predictions: pathlib.Path,
     sequences: Sequence[BenchmarkSequence],
 ) -> None:
-    from stm_jax.viz.report import write_report
+    from stm_jax.report.page_of_scores import write_report
 
     frames = {sequence.name: len(sequence.frames) for sequence in sequences}
     with _progress("page: ") as show:

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 import tyro
 
-from stm_jax.commands.validation import BEST
 from stm_jax.errors import InputError
+from stm_jax.train.validation import BEST
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Export:
                 f"{self.run_folder} has no {BEST}: name sequences in the configuration's "
                 "validate_on, or leave out --best"
             )
-        from stm_jax.convert.pth import write_pth  # heavy, and not needed to say what is wrong
-        from stm_jax.convert.pytorch import to_pytorch
-        from stm_jax.release import load, save
+        from stm_jax.weights.files import load, save
+        from stm_jax.weights.pth import write_pth  # heavy, and not needed to say what is wrong
+        from stm_jax.weights.pytorch import to_pytorch
 
         model = load(source)
         if self.out.suffix == ".safetensors":

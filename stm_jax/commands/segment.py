@@ -11,24 +11,24 @@ import tyro
 from jaxtyping import UInt8
 
 import stm_jax
-from stm_jax.commands.progress import FrameProgress
-from stm_jax.commands.results import ResultsFolder
-from stm_jax.commands.runs import (
+from stm_jax.data.masks import check_first_mask, read_mask, write_mask
+from stm_jax.data.video_files import Frames, VideoWriter, open_frames
+from stm_jax.errors import InputError
+from stm_jax.report.overlay import overlay
+from stm_jax.runtime.progress import FrameProgress
+from stm_jax.runtime.results import ResultsFolder
+from stm_jax.runtime.runs import (
     explain_out_of_memory,
     hash_of,
     stop_between_frames,
     versions,
 )
-from stm_jax.data.masks import check_first_mask, read_mask, write_mask
-from stm_jax.data.video_files import Frames, VideoWriter, open_frames
-from stm_jax.errors import InputError
-from stm_jax.viz.overlay import overlay
 
 if TYPE_CHECKING:
     from stm_jax.infer.segmenter import Segmenter
-    from stm_jax.memory.memory import Memory
+    from stm_jax.memory.protocol import Memory
     from stm_jax.nn.model import Model
-    from stm_jax.ops.memory_read import Read
+    from stm_jax.reads.protocol import Read
 
 FOLDER_RATE = 24  # frames a second of the overlay of a folder of frames; DAVIS has 24
 
@@ -81,10 +81,10 @@ class Segment:
 
         import jax.numpy as jnp  # heavy, and not needed to say what is wrong above
 
-        from stm_jax.infer.compile_cache import enable_compilation_cache
+        from stm_jax.catalogue import chosen
         from stm_jax.infer.segmenter import Segmenter
-        from stm_jax.memory.choice import chosen
-        from stm_jax.release import load
+        from stm_jax.runtime.compile_cache import enable_compilation_cache
+        from stm_jax.weights.files import load
 
         memory, read = chosen(self.memory, self.read, self.memorize_every)
         enable_compilation_cache()
@@ -121,7 +121,7 @@ class Segment:
 
     def _settings(self, model: "Model", memory: "Memory", read: "Read | None") -> dict[str, Any]:
         """Returns everything that the masks depend on: a run goes on only if all is the same."""
-        from stm_jax.memory.choice import noted
+        from stm_jax.catalogue import noted
 
         return {
             "video": str(self.video.resolve()),

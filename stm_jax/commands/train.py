@@ -7,15 +7,10 @@ import pathlib
 
 import tyro
 
-from stm_jax.commands.validation import Validation
-from stm_jax.config import (
-    DataConfig,
-    PreparedPhotographs,
-    PreparedVideos,
-    Source,
-    TrainConfig,
-)
+from stm_jax.data.config import DataConfig, PreparedPhotographs, PreparedVideos, Source
 from stm_jax.errors import InputError
+from stm_jax.train.config import TrainConfig
+from stm_jax.train.validation import Validation
 
 
 @dataclasses.dataclass(frozen=True)

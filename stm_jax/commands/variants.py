@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 import stm_jax
+from stm_jax.benchmark.results import process_peak
+from stm_jax.benchmark.variant_results import finished_row, table_line, write_results
 from stm_jax.commands.benchmark_dataset import BenchmarkDataset, hash_of_data
-from stm_jax.commands.benchmark_results import process_peak
-from stm_jax.commands.progress import FrameProgress
-from stm_jax.commands.results import write_json
-from stm_jax.commands.variant_results import finished_row, table_line, write_results
 from stm_jax.data.benchmarks import Protocol, benchmark_sequences
 from stm_jax.errors import InputError
-from stm_jax.freed_memory import keep_freed_memory
+from stm_jax.runtime.freed_memory import keep_freed_memory
+from stm_jax.runtime.progress import FrameProgress
+from stm_jax.runtime.results import write_json
 
 if TYPE_CHECKING:
-    from stm_jax.commands.variant_list import Variant
+    from stm_jax.benchmark.variant_list import Variant
 
 DONE = "variant.json"
 FILES = "weights files"  # sizes and times, by which others of the same name are noticed
@@ -76,7 +76,7 @@ class Variants:
         """
         sequences = benchmark_sequences(self.root, self.protocol, self.split, self.sequences)
         variants = chosen_variants(self.variants, self.only)
-        from stm_jax.memory.choice import noted
+        from stm_jax.catalogue import noted
 
         try:
             self.out.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ class Variants:
 
         A device is the variants' own: memory that this process took would not be theirs.
         """
-        from stm_jax.release import BUNDLED
+        from stm_jax.weights.files import BUNDLED
 
         weights = pathlib.Path(self.weights)
         there = weights if weights.exists() else BUNDLED / f"{self.weights}.safetensors"
@@ -180,8 +180,8 @@ def chosen_variants(file: pathlib.Path | None, names: Sequence[str]) -> "tuple[V
     Raises:
         InputError: The file has no usable get_variants(), or there is no variant of a name.
     """
-    from stm_jax.commands.variant_list import VARIANTS, Variant
-    from stm_jax.memory.choice import python_file
+    from stm_jax.benchmark.variant_list import VARIANTS, Variant
+    from stm_jax.catalogue import python_file
 
     variants = VARIANTS
     if file is not None:

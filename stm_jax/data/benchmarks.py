@@ -28,7 +28,7 @@ from stm_jax.data.layouts import (
     read_meta,
 )
 from stm_jax.data.masks import VOID
-from stm_jax.data.truths import read_truth
+from stm_jax.data.truth_masks import read_truth
 from stm_jax.errors import InputError
 
 Protocol = Literal["davis2016", "davis2017", "youtube-vos", "folder"]

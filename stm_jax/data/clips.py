@@ -208,7 +208,8 @@ def _views_of_object(
             for view, gone in zip(views, way, strict=True)
         ]
         first = views[0].of(masks[0], size)
-        inside = all(view.inside(masks[0].shape[::-1]) > INSIDE for view in views)
+        sides = np.array(masks[0].shape[::-1], float)
+        inside = all(view.inside(sides) > INSIDE for view in views)
         if (inside and (first == target).mean() > IN_SIGHT) or attempt == ATTEMPTS:
             rest = [view.of(mask, size) for view, mask in zip(views[1:], masks[1:], strict=True)]
             return views, np.stack([first, *rest]), target

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import grain
 import numpy as np
 
-from stm_jax.config import DataConfig, PhotographSource
 from stm_jax.data.bad_files import FirstGood
 from stm_jax.data.clips import Clip, clip_from_photograph, clip_from_video
+from stm_jax.data.config import DataConfig, PhotographSource
 from stm_jax.data.pasting import Layer, layer_from
 from stm_jax.data.samples import Sample, Video
 from stm_jax.data.sources import photographs_of, videos_of

@@ -11,7 +11,7 @@ from typing import Any
 
 from etils import epath
 
-from stm_jax.config import PreparedPhotographs, PreparedVideos
+from stm_jax.data.config import PreparedPhotographs, PreparedVideos
 from stm_jax.data.samples import Sample, Video
 from stm_jax.errors import InputError
 

@@ -10,7 +10,7 @@ from PIL import Image
 from stm_jax.data.coco import Outlines
 from stm_jax.data.image_files import Encoded, readable
 from stm_jax.data.masks import VOID
-from stm_jax.data.truths import read_truth
+from stm_jax.data.truth_masks import read_truth
 from stm_jax.errors import InputError
 
 

@@ -4,7 +4,9 @@ import itertools
 import pathlib
 from collections.abc import Iterable
 
-from stm_jax.config import (
+from stm_jax.data.bad_files import BadFiles, all_good
+from stm_jax.data.coco import read_annotations
+from stm_jax.data.config import (
     Coco,
     Davis,
     Photographs,
@@ -14,8 +16,6 @@ from stm_jax.config import (
     VideoSource,
     YoutubeVos,
 )
-from stm_jax.data.bad_files import BadFiles, all_good
-from stm_jax.data.coco import read_annotations
 from stm_jax.data.layouts import (
     LISTS_2016,
     LISTS_2017,

@@ -20,9 +20,9 @@ from typing import Any
 import absl.logging
 import numpy as np
 
-from stm_jax.config import PhotographSource, Source
 from stm_jax.data.bad_files import BadFiles, all_good
 from stm_jax.data.coco import Outlines
+from stm_jax.data.config import PhotographSource, Source
 from stm_jax.data.masks import encoded_mask
 from stm_jax.data.records import NEEDS_TFDS
 from stm_jax.data.samples import Sample, Video, ids_of

@@ -66,7 +66,7 @@ class View:
         """Returns the share of the view that shows an image of these sides, (width, height)."""
         grid = np.stack([*np.meshgrid(*[(np.arange(8) + 0.5) / 8 - 0.5] * 2)]).reshape(2, -1)
         points = self.matrix(1)[:, :2] @ grid + np.array(self.center)[:, None]
-        return float(((points >= 0) & (points <= np.asarray(sides)[:, None])).all(axis=0).mean())
+        return float(((points >= 0) & (points <= sides[:, None])).all(axis=0).mean())
 
     def matrix(self, size: int, shrink: int = 1) -> Float[np.ndarray, "2 3"]:
         """Returns where a pixel (x, y, 1) of the view, size x size pixels, lies in the picture.

@@ -10,13 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stm_jax.errors import InputError
-from stm_jax.eval.davis import (
-    GlobalScore,
-    ObjectScores,
-    Statistics,
-    mean_over_objects,
-    statistics,
-)
+from stm_jax.eval.davis import GlobalScore, ObjectScores, Statistics, mean_over_objects, statistics
 from stm_jax.files import write_whole
 
 Key = tuple[str, int]

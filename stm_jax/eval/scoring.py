@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from stm_jax.data.benchmarks import BenchmarkSequence, Protocol
 from stm_jax.errors import InputError
 from stm_jax.eval.davis import ObjectScores
-from stm_jax.eval.frames import FrameScores, Task, score_frames
+from stm_jax.eval.frame_scores import FrameScores, Task, score_frames
 from stm_jax.eval.predictions import find_predictions
 from stm_jax.eval.scores import Key, Scores
 from stm_jax.eval.youtube_vos import seen_objects

@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
 from stm_jax.errors import InputError
-from stm_jax.infer import step as steps
-from stm_jax.infer.step import Recipe, State
+from stm_jax.infer import stream as steps
+from stm_jax.infer.stream import Recipe, State
 from stm_jax.memory.bank import MemoryBank
 from stm_jax.nn.stm import Variables
-from stm_jax.ops.chunked_read import ChunkedRead
-from stm_jax.ops.memory_read import Regions, read_slots
 from stm_jax.ops.padding import STRIDE, padding_to_stride
+from stm_jax.reads.chunked import Chunked
+from stm_jax.reads.protocol import Regions
+from stm_jax.reads.slots import read_slots
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Attention:
 
     Attributes:
         weights: They sum to 1 for an object (to 0 if it has nothing in memory); less by what a
-            read takes zeros for, as `RegionalRead(zeroed=True)` does.
+            read takes zeros for, as `Regional(zeroed=True)` does.
         frame_numbers: Of the frame in each slot, -1 where there is none.
         position: Row and column of the query position, in `weights`' rows and columns.
         frame_box: Left, top, right and bottom of a frame in `weights`' columns and rows: what is
@@ -107,7 +108,7 @@ def _weights(
 ) -> tuple[Float[Array, "objects slots h16 w16"], Int[Array, " slots"]]:
     bank, features, _, expected = steps.ask(recipe, variables, state, frame)
     # `read_slots` has no gradient. This reads the same, and as it does in bounded memory.
-    read = ChunkedRead() if recipe.read in (None, read_slots) else recipe.read
+    read = Chunked() if recipe.read in (None, read_slots) else recipe.read
 
     def of_object(item: tuple) -> Float[Array, "slots h16 w16 1"]:
         keys, filled, region, query_region = item

@@ -8,9 +8,9 @@ import numpy as np
 
 from stm_jax.errors import InputError
 from stm_jax.infer.segmenter import DEFAULT_CAPACITY, Segmenter
-from stm_jax.memory.memory import Device, Memory
+from stm_jax.memory.protocol import Device, Memory
 from stm_jax.nn.model import Model
-from stm_jax.ops.memory_read import Read
+from stm_jax.reads.protocol import Read
 
 
 class AveragedSegmenter:

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stm_jax.infer.step import Recipe, State
-from stm_jax.memory.memory import Device
+from stm_jax.infer.stream import Recipe, State
+from stm_jax.memory.protocol import Device
 
 REST = ("masks", "present", "frame_number", "given", "length")
 

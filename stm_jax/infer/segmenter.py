@@ -10,15 +10,15 @@ import numpy as np
 
 from stm_jax.errors import InputError
 from stm_jax.infer import saved_state
-from stm_jax.infer import step as steps
+from stm_jax.infer import stream as steps
 from stm_jax.infer.attention import Attention, look
-from stm_jax.infer.step import Recipe, State
+from stm_jax.infer.stream import Recipe, State
 from stm_jax.memory.bank import CAPACITIES, OBJECT_COUNTS, round_up
-from stm_jax.memory.memory import EMPTY, Device, Memory
-from stm_jax.memory.rules import EveryNth
+from stm_jax.memory.protocol import EMPTY, Device, Memory
+from stm_jax.memory.rules.every_nth import EveryNth
 from stm_jax.nn.model import Model
 from stm_jax.nn.stm import Variables
-from stm_jax.ops.memory_read import Read
+from stm_jax.reads.protocol import Read
 
 DEFAULT_CAPACITY = 64
 """Slots of a stream's memory: with every fifth frame kept, 315 frames until one gives way."""

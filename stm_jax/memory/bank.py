@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from stm_jax.memory.memory import EMPTY, Candidate, Device, filled_with
+from stm_jax.memory.protocol import EMPTY, Candidate, Device, filled_with
 
 CAPACITIES = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 OBJECT_COUNTS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 255)

@@ -13,14 +13,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from stm_jax.memory.bank import Decision, MemoryBank, empty_bank, room_for_objects, write
-from stm_jax.memory.memory import EMPTY, Candidate, Device, MemoryView
+from stm_jax.memory.protocol import EMPTY, Candidate, Device, MemoryView
 
 PREVIOUS = 0  # the previous frame's slot
 NEVER = jnp.iinfo(jnp.int32).max  # later than any frame
 
 
 class FrameRule(abc.ABC):
-    """A memory of whole frames, in a `MemoryBank`: see `stm_jax.memory.memory.Memory`."""
+    """A memory of whole frames, in a `MemoryBank`: see `stm_jax.memory.protocol.Memory`."""
 
     counts_usage = False
     needs_length = False

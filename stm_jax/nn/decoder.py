@@ -4,19 +4,16 @@ It has two halves. What it makes of the skips r3 and r2 does not depend on the o
 computed once a frame; the rest runs once an object.
 """
 
-import functools
 from typing import NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from stm_jax.config import ModelConfig
-from stm_jax.nn.convolution import convolve
 from stm_jax.nn.encoders import Conv3x3
-from stm_jax.nn.objects import for_objects
 from stm_jax.nn.resnet import PLAIN_INIT, Kernel
+from stm_jax.ops.fast_conv import convolve, for_objects, upsample
 
 
 class Skips(NamedTuple):
@@ -24,29 +21,6 @@ class Skips(NamedTuple):
 
     at_stride_8: Float[Array, "b h8 w8 d"]
     at_stride_4: Float[Array, "b h4 w4 d4"]
-
-
-def upsample(features: Float[Array, "b h w c"], factor: int) -> Float[Array, "b h2 w2 c"]:
-    """Enlarges bilinearly, as PyTorch does with `align_corners=False`.
-
-    Written as sums of shifted copies: `jax.image.resize` multiplies by a matrix a side, which
-    takes five times as long.
-    """
-    return _upsample_along(_upsample_along(features, factor, 1), factor, 2)
-
-
-def _upsample_along(features: jax.Array, factor: int, axis: int) -> jax.Array:
-    size = features.shape[axis]
-    slice_of = functools.partial(jax.lax.slice_in_dim, axis=axis)
-    before = jnp.concatenate([slice_of(features, 0, 1), slice_of(features, 0, size - 1)], axis)
-    after = jnp.concatenate([slice_of(features, 1, size), slice_of(features, size - 1, size)], axis)
-    phases = []
-    for phase in range(factor):
-        shift = (phase + 0.5) / factor - 0.5  # from the middle of the pixel enlarged, in pixels
-        beside = before if shift < 0 else after
-        phases.append((1 - abs(shift)) * features + abs(shift) * beside)
-    shape = (*features.shape[:axis], size * factor, *features.shape[axis + 1 :])
-    return jnp.stack(phases, axis + 1).reshape(shape)
 
 
 class ResidualBlock(nn.Module):

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from stm_jax.config import ModelConfig
-from stm_jax.nn.convolution import convolve
-from stm_jax.nn.objects import for_objects
 from stm_jax.nn.resnet import PLAIN_INIT, FrozenBatchNorm, Kernel, Stages
+from stm_jax.ops.fast_conv import convolve, for_objects
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

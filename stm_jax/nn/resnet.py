@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from stm_jax.config import ModelConfig
-from stm_jax.nn.convolution import convolve, max_pool
+from stm_jax.ops.fast_conv import convolve, max_pool
 
 EPSILON = 1e-5
 NORMED_INIT = nn.initializers.he_normal()

@@ -12,14 +12,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from stm_jax.config import ModelConfig
-from stm_jax.nn.decoder import Decoder, Skips, upsample
-from stm_jax.nn.encoders import (
-    KeyValue,
-    KeyValueHead,
-    MemoryEncoder,
-    QueryEncoder,
-    QueryFeatures,
-)
+from stm_jax.nn.decoder import Decoder, Skips
+from stm_jax.nn.encoders import KeyValue, KeyValueHead, MemoryEncoder, QueryEncoder, QueryFeatures
+from stm_jax.ops.fast_conv import upsample
 
 Variables = dict[str, Any]
 """{"params": ..., "batch_stats": ...}, nested dicts of arrays."""

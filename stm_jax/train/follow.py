@@ -8,14 +8,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from stm_jax.memory.memory import Memory, MemoryState, candidate_of
-from stm_jax.memory.rules import EveryNth
+from stm_jax.memory.protocol import Memory, MemoryState, candidate_of
+from stm_jax.memory.rules.every_nth import EveryNth
 from stm_jax.nn.decoder import Skips
 from stm_jax.nn.encoders import QueryFeatures
 from stm_jax.nn.stm import STM, Variables, decode, memorize, query
 from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
-from stm_jax.ops.local_reads import object_positions
-from stm_jax.ops.memory_read import Read, Regions, read_dense
+from stm_jax.ops.regions import object_positions
+from stm_jax.reads.dense import read_dense
+from stm_jax.reads.protocol import Read, Regions
 
 STRIDE = 16
 ALL_FRAMES = EveryNth(1)

@@ -4,8 +4,8 @@ from typing import Any
 
 import flax.traverse_util
 
-from stm_jax.config import Frozen
 from stm_jax.nn.stm import Variables
+from stm_jax.train.config import Frozen
 
 Path = tuple[str, ...]
 

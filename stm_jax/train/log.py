@@ -11,8 +11,8 @@ import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
 
-from stm_jax.config import StageConfig, TrainConfig
 from stm_jax.errors import InputError
+from stm_jax.train.config import StageConfig, TrainConfig
 from stm_jax.train.pictures import picture_of
 from stm_jax.train.step import learning_rates
 

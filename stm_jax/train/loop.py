@@ -10,16 +10,18 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from stm_jax.config import DataConfig, StageConfig, TrainConfig
+from stm_jax.data.config import DataConfig
 from stm_jax.data.pipeline import training_clips
 from stm_jax.errors import InputError
 from stm_jax.nn.model import Model, random_model
-from stm_jax.train import checkpoint
+from stm_jax.train.config import StageConfig, TrainConfig
 from stm_jax.train.log import RunLog
 from stm_jax.train.mesh import abstract_state, by_clip, data_mesh, place_clips, place_state
 from stm_jax.train.preemption import StopSignal
+from stm_jax.train.run_config import write_config
 from stm_jax.train.start import given_weights, initial_model
 from stm_jax.train.step import State, initial_state, make_optimizer, make_step
+from stm_jax.weights import checkpoints
 
 Validate = Callable[[int, Model], dict[str, float]]
 """Scores the model of a step on what it does not train on, e.g. {"J&F": 0.7, "J_mean": ...}."""
@@ -65,16 +67,16 @@ def train(
 
     shapes = jax.eval_shape(lambda: first_state(random_model(config.network)))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
-    with checkpoint.open_manager(run) as manager:
+    with checkpoints.open_manager(run) as manager:
         # Before the configuration is written: a trunk that cannot be read leaves no run behind.
         state = None if begun else place_state(mesh, first_state(initial_model(config, given)))
         with RunLog(run, config, parameters) as log, StopSignal() as stop:
-            checkpoint.write_config(run, config, log.say)
+            write_config(run, config, log.say)
             _say_beginnings(config, begun, log.say)
             done = 0
             if state is None:
                 abstract = abstract_state(mesh, shapes)
-                done, state = checkpoint.restore_newest(manager, abstract, log.say)
+                done, state = checkpoints.restore_newest(manager, abstract, log.say)
                 log.say(f"going on from step {done}")
             for index, (begin, stage) in enumerate(_stages(config)):
                 if done >= begin + stage.steps:
@@ -96,10 +98,10 @@ def train(
                             _validate(validate, log, done, _result(config, state))
                         stopping = stop.asked(done)
                         if last or stopping or done % config.checkpoint_every == 0:
-                            checkpoint.save(manager, done, state)
+                            checkpoints.save(manager, done, state)
                             log.add_picture(done, batch, labels)
                     if stopping:
-                        checkpoint.wait(manager)
+                        checkpoints.wait(manager)
                         raise KeyboardInterrupt(
                             f"stopped after step {done}; the same command goes on from there"
                         )

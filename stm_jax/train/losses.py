@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from stm_jax.memory.memory import Memory
+from stm_jax.memory.protocol import Memory
 from stm_jax.nn.stm import STM, Variables
 from stm_jax.ops.aggregate import softmax_over_objects
-from stm_jax.ops.memory_read import Read, read_dense
+from stm_jax.reads.dense import read_dense
+from stm_jax.reads.protocol import Read
 from stm_jax.train.follow import ALL_FRAMES, follow_clip, shares_of_cells
 
 CERTAIN = 1e-3  # how near to 0 or 1 the carried share of an object may come in the logarithm

@@ -6,15 +6,15 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from stm_jax.config import TrainConfig
-from stm_jax.convert.entries import check_entries
-from stm_jax.convert.pytorch import variable_shapes
-from stm_jax.convert.trunk import with_trunk
-from stm_jax.convert.weights import read_weights
 from stm_jax.data.pipeline import training_clips
 from stm_jax.errors import InputError
 from stm_jax.nn.model import Model, random_model
+from stm_jax.train.config import TrainConfig
 from stm_jax.train.key_start import start_keys
+from stm_jax.weights.any_source import read_weights
+from stm_jax.weights.entries import check_entries
+from stm_jax.weights.pytorch import variable_shapes
+from stm_jax.weights.trunk import with_trunk
 
 KEYS = ("query_head/key", "memory_head/key")
 
@@ -93,7 +93,7 @@ def _read_trunk(config: TrainConfig) -> dict[str, np.ndarray]:
 
 
 def _flat(model: Model) -> dict[str, jax.Array]:
-    return flax.traverse_util.flatten_dict(model.variables, sep="/")
+    return {**flax.traverse_util.flatten_dict(model.variables, sep="/")}
 
 
 def _lies_in(path: str, parts: tuple[str, ...]) -> bool:

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, PartitionSpec
 
-from stm_jax.config import StageConfig, TrainConfig
-from stm_jax.memory.choice import chosen_memory, read_to_train
+from stm_jax.catalogue import chosen_memory, read_to_train
 from stm_jax.nn.stm import STM, Variables
+from stm_jax.train.config import StageConfig, TrainConfig
 from stm_jax.train.follow import ALL_FRAMES
 from stm_jax.train.freeze import in_trunk, merged, split
 from stm_jax.train.losses import clip_loss
@@ -53,7 +53,8 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
     """
 
     def is_trunk(params: Variables) -> Variables:
-        return flax.traverse_util.path_aware_map(lambda path, _: in_trunk(path), params)
+        flat = flax.traverse_util.flatten_dict(params)
+        return flax.traverse_util.unflatten_dict({path: in_trunk(path) for path in flat})
 
     return _clipped_where_finite(
         config.clip_norm,
@@ -172,7 +173,7 @@ def _step(
     # Zeros, so that what the optimizer keeps does not depend on what is frozen.
     whole = merged(gradients, jax.tree.map(jnp.zeros_like, frozen))
     updates, opt_state = optimizer.update(whole, state["opt_state"], state["params"])
-    params = optax.apply_updates(state["params"], updates)
+    params = cast(Variables, optax.apply_updates(state["params"], updates))
     params = merged(split(params, config.freeze)[0], frozen)
     average = state["average"]
     if average:

@@ -1,0 +1,1 @@
+"""Segmenting and scoring whole data sets, and comparing variants on them."""

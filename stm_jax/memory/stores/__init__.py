@@ -1,0 +1,1 @@
+"""Memories of single positions instead of whole frames, one a file."""

@@ -1,0 +1,64 @@
+"""A read of where the object was, in RMNet's way."""
+
+import dataclasses
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from stm_jax.ops.regions import boxes
+from stm_jax.reads.protocol import Answer, Regions, in_filled, scores, softmax_where, weighted_sum
+
+
+@dataclasses.dataclass(frozen=True)
+class Regional:
+    """Memory and query meet only where the object was: in boxes around its masks.
+
+    Xie et al., "Efficient Regional Memory Network for Video Object Segmentation" (RMNet), CVPR
+    2021, section 3.3. A region is what lies within `margin` of the box around the object's
+    positions, corners rounded; all of the frame where it has none (see `boxes`). A query position
+    in the query's region reads, as `read_dense` does, the memory positions in their slots'
+    regions. One outside has the key 0, as in the authors' code, so it reads all of those alike.
+
+    Unlike in the authors' code: regions come from positions at stride 16 rather than pixels;
+    the query's is around the previous mask, without optical flow; query values, which no read
+    sees, are not set to 0 outside of it; and memory positions outside their regions weigh 0.
+    There they have the key 0 and the value 0, and keep the weight of a score of 0: `zeroed` does
+    that. With boxes that cover all this is the dense read, either way.
+
+    Has gradients, with the regions held fixed.
+
+    Attributes:
+        margin: In positions at stride 16 (the authors' 64 pixels: 4).
+        zeroed: Whether positions outside are set to 0 rather than left out.
+    """
+
+    margin: float = 4.0
+    zeroed: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.margin >= 0:
+            raise ValueError(f"the margin of a region must be at least 0, not {self.margin}")
+
+    def __call__(
+        self,
+        query_key: Float[Array, "h w key"],
+        memory_keys: Float[Array, "slots mh mw key"],
+        memory_values: Float[Array, "slots mh mw value"],
+        filled: Bool[Array, " slots"],
+        *,
+        regions: Regions | None = None,
+        with_mass: bool = False,
+    ) -> Answer:
+        """Arguments and result are those of `Read`. Raises ValueError without regions."""
+        if regions is None:
+            raise ValueError("Regional needs to be told the regions: where the object is")
+        in_query = boxes(regions.query, self.margin)[..., None]
+        in_memory = boxes(regions.memory, self.margin)
+        found = scores(jnp.where(in_query, query_key, 0), memory_keys)
+        allowed = in_filled(filled, memory_keys)
+        if self.zeroed:
+            found = jnp.where(in_memory.reshape(1, -1), found, 0.0)
+            memory_values = jnp.where(in_memory[..., None], memory_values, 0)
+        else:
+            allowed = allowed & in_memory.reshape(1, -1)
+        return weighted_sum(softmax_where(allowed, found), query_key, memory_values, with_mass)

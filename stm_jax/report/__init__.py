@@ -1,0 +1,1 @@
+"""Overlays, heat maps and the pages to look at."""

@@ -1,0 +1,1 @@
+"""The process: compiled programs that are kept, compilation watched, freed memory kept."""

@@ -1,0 +1,141 @@
+"""Checkpoints of a run, by Orbax: the training state, and beside it the configuration.
+
+A run's folder holds `config.json`, `log.jsonl` and `checkpoints/STEP/`. The position in the data
+is the step: batch i is the same whoever makes it.
+"""
+
+import contextlib
+import os
+import pathlib
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from stm_jax.errors import InputError
+from stm_jax.nn.model import Model
+
+CONFIG = "config.json"
+KEPT = 3
+
+
+@contextlib.contextmanager
+def open_manager(run: pathlib.Path) -> Iterator[ocp.CheckpointManager]:
+    """Opens the checkpoints of a run for writing; the newest few are kept.
+
+    What a killed run left half written is removed, so there must be one writer.
+
+    Raises:
+        InputError: At the end, where the last checkpoint could not be written.
+    """
+    options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, cleanup_tmp_directories=True)
+    manager = ocp.CheckpointManager((run / "checkpoints").absolute(), options=options)
+    try:
+        yield manager
+    finally:
+        with _explained(manager):
+            manager.close()
+
+
+def save(manager: ocp.CheckpointManager, step: int, state: Any) -> None:
+    """Saves in the background; a checkpoint that is not complete is never seen by a reader.
+
+    Raises:
+        InputError: This one or the one before could not be written.
+    """
+    with _explained(manager):
+        manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
+
+
+def wait(manager: ocp.CheckpointManager) -> None:
+    """Returns once what `save` began is on the disk.
+
+    Raises:
+        InputError: It could not be written.
+    """
+    with _explained(manager):
+        manager.wait_until_finished()
+
+
+@contextlib.contextmanager
+def _explained(manager: ocp.CheckpointManager) -> Iterator[None]:
+    """Turns what a write that failed raises, in this or another thread, into an InputError."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # Orbax writes through TensorStore, which raises both
+        found = re.search(r"os_error_code='(\d+)'", str(error))
+        reason = os.strerror(int(found[1])) if found else str(error).strip().partition("\n")[0]
+        manager.reload()
+        whole = manager.all_steps()
+        kept = f"the newest whole one is of step {max(whole)}" if whole else "there is none yet"
+        raise InputError(
+            f"a checkpoint cannot be written to {manager.directory} ({reason}); {kept}: make "
+            "room, and the same command goes on from there"
+        ) from error
+
+
+def restore_newest(
+    manager: ocp.CheckpointManager, abstract: Any, say: Callable[[str], None]
+) -> tuple[int, Any]:
+    """Returns step and state of the newest checkpoint that is whole.
+
+    One that cannot be read is moved out of the way and told of.
+
+    Args:
+        manager: Of the run.
+        abstract: Shapes, dtypes and shardings of the state. It may have been saved on another
+            number of devices.
+        say: Takes a line for the user.
+
+    Raises:
+        InputError: None of the checkpoints can be read.
+    """
+    args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+    steps = sorted(manager.all_steps(), reverse=True)
+    for step in steps:
+        try:
+            return step, manager.restore(step, args=args)["state"]
+        except Exception as error:  # what a damaged file raises depends on where it is damaged
+            reason = str(error).strip().partition("\n")[0][:120]
+            say(f"checkpoint {step} cannot be read, taking the one before ({reason})")
+            failed = step
+        _put_aside(manager, failed)
+    raise InputError(
+        f"none of the checkpoints {steps} in {manager.directory} can be read; was the run "
+        "begun with another network or version? give another folder to begin anew"
+    )
+
+
+def _put_aside(manager: ocp.CheckpointManager, step: int) -> None:
+    """Moves a damaged checkpoint away, so that the run can write that step again."""
+    folder = pathlib.Path(str(manager.directory))
+    if jax.process_index() == 0:
+        aside = folder.parent / "damaged"
+        aside.mkdir(exist_ok=True)
+        number = sum(1 for _ in aside.iterdir())
+        (folder / str(step)).rename(aside / f"{step}-{number}")
+    manager.reload()
+
+
+def load_checkpoint(run: pathlib.Path) -> Model:
+    """Returns the model of a run's newest checkpoint.
+
+    Raises:
+        InputError: The folder is no run, or has no checkpoint.
+    """
+    config = model_of(run)
+    if not (run / "checkpoints").is_dir():
+        raise InputError(f"{run} has no checkpoint yet; wait for the first, or train further")
+    reading = ocp.CheckpointManagerOptions(read_only=True)
+    with ocp.CheckpointManager((run / "checkpoints").absolute(), options=reading) as manager:
+        step = manager.latest_step()
+        if step is None:
+            raise InputError(f"{run} has no checkpoint yet; wait for the first, or train further")
+        # It may have been saved on other devices than there are here.
+        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(fallback_sharding=here))
+        state = manager.restore(step, args=args)["state"]
+    params = state.get("average") or state["params"]
+    return Model(config, {"params": params, "batch_stats": state["batch_stats"]})

@@ -1,0 +1,119 @@
+"""Models as files: safetensors with the configuration in the metadata. No code runs on loading."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any
+
+import flax.traverse_util
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from stm_jax.config import ModelConfig
+from stm_jax.errors import InputError
+from stm_jax.files import write_whole
+from stm_jax.nn.model import Model
+from stm_jax.weights.entries import check_entries
+from stm_jax.weights.pytorch import variable_shapes
+
+FORMAT = "stm_jax"
+"""The only key of the metadata: with two, equal weights would not always give equal files."""
+
+BUNDLED = pathlib.Path(__file__).parent / "assets"
+
+
+def load(weights: str | os.PathLike) -> Model:
+    """Loads a model, float32.
+
+    Args:
+        weights: The name of bundled weights ("stm-r18"), a .safetensors file that `save`
+            wrote, or the folder of a training run (its newest checkpoint).
+
+    Raises:
+        InputError: There is no such thing, or it does not hold an STM.
+    """
+    path = pathlib.Path(weights)
+    bundled = BUNDLED / f"{weights}.safetensors"
+    if path.is_dir():
+        from stm_jax.weights.checkpoints import load_checkpoint  # Orbax, only where it is needed
+
+        return load_checkpoint(path)
+    if not path.is_file() and bundled.is_file():
+        path = bundled
+    if not path.is_file():
+        names = ", ".join(sorted(p.stem for p in BUNDLED.glob("*.safetensors"))) or "none"
+        raise InputError(f"no weights {weights}: no such file or folder; bundled are: {names}")
+    if path.suffix in (".pth", ".pt"):
+        raise InputError(f"{path} is a PyTorch file; first: stm-jax convert {path} OUT.safetensors")
+    return _load_file(path)
+
+
+def save(
+    model: Model, path: str | os.PathLike, *, dtype: type = np.float32, about: str = ""
+) -> None:
+    """Writes a model as safetensors, its configuration in the metadata.
+
+    Args:
+        model: The model.
+        path: The file; it is replaced only once the new one is whole.
+        dtype: What floating-point variables are stored as: float32 or float16.
+        about: A line on where the weights come from.
+
+    Raises:
+        OSError: The file cannot be written; what was at `path` before is untouched.
+    """
+
+    def stored(name: str, array: Any) -> np.ndarray:
+        # A variance below float16's smallest number would come back as 0.
+        exact = name.endswith("/var") or not jnp.issubdtype(array.dtype, jnp.floating)
+        # Not ascontiguousarray, which makes a vector of a single number.
+        return np.asarray(array, array.dtype if exact else dtype, order="C")
+
+    flat = flax.traverse_util.flatten_dict(model.variables, sep="/")
+    metadata = {FORMAT: json.dumps({"config": dataclasses.asdict(model.config), "about": about})}
+    arrays = {name: stored(name, array) for name, array in flat.items()}
+    write_whole(pathlib.Path(path), safetensors.numpy.save(arrays, metadata))
+
+
+def read_safetensors(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Returns the arrays of a safetensors file by name, and its metadata.
+
+    bfloat16, which NumPy lacks, becomes float32.
+
+    Raises:
+        InputError: It cannot be read, or is no safetensors file.
+    """
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            names, metadata = file.keys(), file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in names}
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"{path} is no whole safetensors file ({error}); get it again") from error
+    bfloat16 = {name for name, array in arrays.items() if array.dtype == jnp.bfloat16}
+    return arrays | {name: arrays[name].astype(np.float32) for name in bfloat16}, metadata
+
+
+def _load_file(path: pathlib.Path) -> Model:
+    arrays, metadata = read_safetensors(path)
+    if FORMAT not in metadata:
+        raise InputError(
+            f"{path} has no configuration of stm_jax in its metadata; if it has PyTorch's names: "
+            f"stm-jax convert {path} OUT.safetensors"
+        )
+    try:
+        fields = json.loads(metadata[FORMAT])["config"]
+        config = ModelConfig(**{**fields, "blocks": tuple(fields["blocks"])})
+        shapes = variable_shapes(config)
+    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
+        raise InputError(
+            f"{path} has a configuration that this version of stm_jax does not know "
+            f"({error}); upgrade stm_jax, or convert the weights again"
+        ) from error
+    expected = {name: shape.shape for name, shape in shapes.items()}
+    check_entries(arrays, expected, str(path), "save or convert the weights again")
+    # Copied, for a donating step deletes them.
+    flat = {name: jnp.array(arrays[name], shape.dtype) for name, shape in shapes.items()}
+    return Model(config, flax.traverse_util.unflatten_dict(flat, sep="/"))
