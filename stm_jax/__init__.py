@@ -4,15 +4,28 @@ import importlib
 from typing import TYPE_CHECKING
 
 from stm_jax.errors import InputError
+from stm_jax.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from stm_jax import weights as convert
+    from stm_jax import config, data, eval, memory, reads, train, weights
     from stm_jax.infer.segmenter import Segmenter
     from stm_jax.nn.model import Model
     from stm_jax.weights.files import load, save
 
-__version__ = "0.1.0"
-__all__ = ["InputError", "Model", "Segmenter", "convert", "load", "save"]
+__all__ = [
+    "InputError",
+    "Model",
+    "Segmenter",
+    "config",
+    "data",
+    "eval",
+    "load",
+    "memory",
+    "reads",
+    "save",
+    "train",
+    "weights",
+]
 
 # Imported when first asked for: they bring JAX, and `stm-jax --help` should not wait for it.
 _HOMES = {
@@ -24,8 +37,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    if name == "convert":
-        return importlib.import_module("stm_jax.weights")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in __all__:
+        return importlib.import_module(f"stm_jax.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 from PIL import Image
 
+import stm_jax
 from stm_jax.data.palette import davis_palette
-from stm_jax.weights import files as release
 from tests.lively import clip
 
 # Not the colours of DAVIS, as in YouTube-VOS.
@@ -91,7 +91,7 @@ def run_elsewhere(
     program: str, given: list[str], **environment: str
 ) -> subprocess.CompletedProcess:
     """Runs a Python program in a process of its own that shares the compilation cache."""
-    root = str(pathlib.Path(release.__file__).parents[1])
+    root = str(pathlib.Path(stm_jax.__file__).parents[1])
     environment |= {
         "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]),
         "JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir),

@@ -14,13 +14,14 @@ PROJECT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = PROJECT / "stm_jax"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"config", "errors", "files"}
+BASE = {"config", "errors", "files", "version"}
 NETWORK = BASE | {"ops", "reads", "nn", "memory", "catalogue", "infer", "weights"}
 EVERYTHING = NETWORK | {"runtime", "data", "eval", "report", "train", "benchmark"}
 MAY_IMPORT = {
     "config": set(),
     "errors": set(),
     "files": set(),
+    "version": set(),
     "ops": BASE,
     "nn": BASE | {"ops"},
     "reads": BASE | {"ops"},
@@ -33,8 +34,8 @@ MAY_IMPORT = {
     "report": NETWORK | {"data", "eval"},
     "train": NETWORK | {"data", "eval", "runtime"},
     "benchmark": NETWORK | {"runtime", "data", "eval", "report"},
-    "__init__": NETWORK,  # the public names
-    "runtime": BASE | {"nn", "__init__"},
+    "__init__": EVERYTHING,  # the public names
+    "runtime": BASE | {"nn"},
     "commands": EVERYTHING | {"__init__"},
     "cli": BASE | {"commands", "runtime", "__init__"},
     "__main__": {"cli"},

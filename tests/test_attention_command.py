@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stm_jax import weights
 from stm_jax.cli import main
 from stm_jax.data.masks import write_mask
 from stm_jax.report.heat import Sheet
-from stm_jax.weights import files as release
 from tests.lively import IDS, clip, first_mask, lively_model
 
 FRAMES = clip(7)
@@ -22,7 +22,7 @@ def inputs(tmp_path_factory) -> pathlib.Path:
     for index, frame in enumerate(FRAMES):
         Image.fromarray(frame).save(folder / "frames" / f"{index}.png")
     write_mask(folder / "mask.png", first_mask())
-    release.save(lively_model(), folder / "tiny.safetensors")
+    weights.save(lively_model(), folder / "tiny.safetensors")
     return folder
 
 

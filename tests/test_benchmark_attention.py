@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
+from stm_jax import weights
 from stm_jax.benchmark import attention as benchmark_attention
 from stm_jax.benchmark.attention import Place, draw_attention, middle_of, worst_place
 from stm_jax.benchmark.folder import BenchmarkFolder
@@ -19,7 +20,6 @@ from stm_jax.eval.scores import Scores
 from stm_jax.infer.segmenter import Segmenter
 from stm_jax.memory.stores.xmem import XMem
 from stm_jax.report.heat import Sheet
-from stm_jax.weights import files as release
 from tests.benchmark_trees import davis2017
 from tests.lively import lively_model
 from tests.report_data import make_scores, make_sequence
@@ -30,7 +30,7 @@ def data(tmp_path_factory) -> pathlib.Path:
     """A folder with davis/ and tiny.safetensors."""
     folder = tmp_path_factory.mktemp("data")
     davis2017(folder / "davis", {"cat": (7, 32, 48, (1, 2)), "ant": (6, 32, 48, (2, 5))})
-    release.save(lively_model(), folder / "tiny.safetensors")
+    weights.save(lively_model(), folder / "tiny.safetensors")
     return folder
 
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stm_jax import weights
 from stm_jax.benchmark.folder import BenchmarkFolder
 from stm_jax.cli import main
 from stm_jax.data.benchmarks import BenchmarkSequence, benchmark_sequences
 from stm_jax.data.image_files import read_rgb
 from stm_jax.data.masks import read_mask
 from stm_jax.infer.segmenter import Segmenter
-from stm_jax.weights import files as release
 from tests.benchmark_trees import davis2017, run_elsewhere, write_palette, youtube_vos
 from tests.lively import lively_model
 
@@ -31,7 +31,7 @@ def data(tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("data")
     davis2017(folder / "davis", {"cat": (7, 32, 48, (1, 2, 4)), "ant": (6, 32, 48, (2, 5))})
     youtube_vos(folder / "youtube")
-    release.save(lively_model(), folder / "tiny.safetensors")
+    weights.save(lively_model(), folder / "tiny.safetensors")
     return folder
 
 

@@ -3,9 +3,9 @@
 import json
 import pathlib
 
+from stm_jax import weights
 from stm_jax.cli import main
 from stm_jax.runtime.compile_watch import Compilation, watch_compilation
-from stm_jax.weights import files as release
 from tests.benchmark_trees import boxes, write_frames, write_palette
 from tests.lively import lively_model
 
@@ -28,7 +28,7 @@ def forty_videos(root: pathlib.Path) -> None:
 def test_forty_videos_of_twelve_sizes_compile_fewer_than_15_programs(tmp_path, capsys):
     """XLA programs of any size, those for starting a video and adding objects included."""
     forty_videos(tmp_path / "data")
-    release.save(lively_model(), tmp_path / "tiny.safetensors")
+    weights.save(lively_model(), tmp_path / "tiny.safetensors")
     given = ["benchmark-dataset", str(tmp_path / "data"), "--protocol", "folder"]
     given += ["--out", str(tmp_path / "out"), "--weights", str(tmp_path / "tiny.safetensors")]
     with watch_compilation() as compilation:

@@ -13,8 +13,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from stm_jax import Model
-from stm_jax import weights as convert
+from stm_jax import Model, weights
 from stm_jax.config import STM_R18, STM_R50, TINY, ModelConfig
 from stm_jax.errors import InputError
 from stm_jax.nn.encoders import IMAGENET_MEAN, IMAGENET_STD
@@ -62,7 +61,7 @@ def assert_same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Non
 @pytest.fixture
 def tiny() -> dict[str, np.ndarray]:
     """A state dict of the tiny network."""
-    return convert.to_pytorch(lively_model())
+    return weights.to_pytorch(lively_model())
 
 
 # --- State dicts ---------------------------------------------------------------------------------
@@ -73,10 +72,10 @@ def test_full_size_comes_back_to_the_bit(shared):
     counts = [name for name in given if name.endswith("num_batches_tracked")]
     for number, name in enumerate(counts, start=1):
         given[name] = np.array(1000 * number, np.int64)
-    model = convert.from_pytorch(given)
+    model = weights.from_pytorch(given)
     assert model.config is STM_R50
     assert {str(a.dtype) for a in flat(model).values()} == {"float32", "int32"}
-    back = convert.to_pytorch(model)
+    back = weights.to_pytorch(model)
     assert len(back) == 558
     assert back[counts[2]].dtype == np.int64 and back[counts[2]] == 3000
     assert_same(given, back)
@@ -94,19 +93,19 @@ def test_full_size_comes_back_to_the_bit(shared):
 )
 def test_other_networks_come_back_and_are_recognised(config):
     model = filled(config)
-    state_dict = convert.to_pytorch(model)
-    found = convert.from_pytorch(state_dict)
+    state_dict = weights.to_pytorch(model)
+    found = weights.from_pytorch(state_dict)
     assert found.config == config
     assert_same(flat(found), flat(model))
-    assert_same(convert.to_pytorch(found), state_dict)
+    assert_same(weights.to_pytorch(found), state_dict)
 
 
 def test_where_entries_go():
     """Written out, for a table that is wrong in the same way in both directions comes back too."""
     rng = np.random.default_rng(0)
-    shapes = convert.to_pytorch(filled(STM_R18))
+    shapes = weights.to_pytorch(filled(STM_R18))
     given = {name: rng.normal(size=a.shape).astype(a.dtype) for name, a in shapes.items()}
-    ours = flat(convert.from_pytorch(given))
+    ours = flat(weights.from_pytorch(given))
     blocks = "memory_encoder/trunk/res3_block1"
     same = {
         "Encoder_M.res3.1.bn2.weight": f"params/{blocks}/conv2/norm/scale",
@@ -146,13 +145,13 @@ def test_where_entries_go():
 
 def test_the_prefix_of_data_parallel_is_taken_off(tiny):
     prefixed = {f"module.{name}": array for name, array in tiny.items()}
-    assert_same(convert.to_pytorch(convert.from_pytorch(prefixed)), tiny)
+    assert_same(weights.to_pytorch(weights.from_pytorch(prefixed)), tiny)
 
 
 def test_other_precisions_become_float32(tiny):
     halves = {n: a.astype(np.float16) if a.dtype == np.float32 else a for n, a in tiny.items()}
     expected = {name: a.astype(tiny[name].dtype) for name, a in halves.items()}
-    assert_same(convert.to_pytorch(convert.from_pytorch(halves)), expected)
+    assert_same(weights.to_pytorch(weights.from_pytorch(halves)), expected)
 
 
 def test_the_given_arrays_may_change_afterwards(tiny):
@@ -162,9 +161,9 @@ def test_the_given_arrays_may_change_afterwards(tiny):
     start = -room.ctypes.data % 4096
     lying_well = room[start : start + tiny[name].nbytes].view(np.float32)
     lying_well[:] = tiny[name]
-    model = convert.from_pytorch(tiny | {name: lying_well})
+    model = weights.from_pytorch(tiny | {name: lying_well})
     lying_well[:] = 1e6
-    assert_same(convert.to_pytorch(model), tiny)
+    assert_same(weights.to_pytorch(model), tiny)
 
 
 def test_all_that_does_not_fit_is_told_in_one_line(tiny):
@@ -175,7 +174,7 @@ def test_all_that_does_not_fit_is_told_in_one_line(tiny):
     given["Decoder.pred2.weight"] = given["Decoder.pred2.weight"].swapaxes(0, 1)
     given["KV_Q_r4.Key.bias"] = np.array(["no"] * len(given["KV_Q_r4.Key.bias"]))
     with pytest.raises(InputError) as caught:
-        convert.from_pytorch(given)
+        weights.from_pytorch(given)
     assert str(caught.value) == (
         "the state dict does not fit: "
         "3 missing (Encoder_M.res3.0.bn1.running_var, Encoder_Q.res4.0.conv1.weight, "
@@ -191,7 +190,7 @@ def test_ten_of_each_kind_are_named(tiny):
     few = ("Encoder_Q.conv1.weight", "Decoder.convFM.weight")
     given = {name: tiny[name] for name in few} | {f"extra{i:02}": np.zeros(1) for i in range(13)}
     with pytest.raises(InputError) as caught:
-        convert.from_pytorch(given)
+        weights.from_pytorch(given)
     names = sorted(tiny.keys() - set(few))
     assert f"{len(names)} missing ({', '.join(names[:10])} and {len(names) - 10} more)" in str(
         caught.value
@@ -212,26 +211,26 @@ def test_ten_of_each_kind_are_named(tiny):
 def test_what_is_no_stm_is_refused(tiny, change):
     given = {name: array for name, array in (tiny | change).items() if array is not None}
     with pytest.raises(InputError, match=r"no state dict of an STM: it has no \w+\.conv\w+"):
-        convert.from_pytorch(given)
+        weights.from_pytorch(given)
 
 
 @pytest.mark.parametrize("block", ["9" * 5000, "1_0", "00", "٣"], ids=["long", "_", "00", "٣"])
 def test_an_absurd_block_is_unexpected(tiny, block):
     with pytest.raises(InputError, match="1 unexpected"):
-        convert.from_pytorch(tiny | {f"Encoder_Q.res2.{block}.conv1.weight": np.zeros(1)})
+        weights.from_pytorch(tiny | {f"Encoder_Q.res2.{block}.conv1.weight": np.zeros(1)})
 
 
 def test_a_whole_stage_missing_is_told(tiny):
     given = {name: array for name, array in tiny.items() if "Encoder_Q.res3" not in name}
     with pytest.raises(InputError, match=r"18 missing \(Encoder_Q.res3.0.bn1.bias"):
-        convert.from_pytorch(given)
+        weights.from_pytorch(given)
 
 
 def test_a_network_of_another_make_has_no_pytorch_names():
     model = lively_model()
     more = {"params": model.variables["params"] | {"mixer": {"kernel": np.zeros(1)}}}
     with pytest.raises(InputError, match="no PyTorch name for the variable params/mixer/kernel"):
-        convert.to_pytorch(Model(TINY, model.variables | more))
+        weights.to_pytorch(Model(TINY, model.variables | more))
 
 
 def test_importing_stm_jax_does_not_import_torch():
@@ -248,7 +247,7 @@ def started(request, shared) -> tuple[Model, Model, dict[str, np.ndarray]]:
     """A model before and after its trunks are loaded, and the trunk, float32."""
     trunk = load_file(shared / "weights" / f"{request.param}_imagenet_trunk.safetensors")
     before = filled(TRUNKS[request.param])
-    after = convert.with_trunk(before, trunk)
+    after = weights.with_trunk(before, trunk)
     return before, after, {name: array.astype(np.float32) for name, array in trunk.items()}
 
 
@@ -301,7 +300,7 @@ def test_the_trunk_of_another_network_is_refused(started):
     _, after, trunk = started
     other = STM_R18 if after.config is STM_R50 else STM_R50
     with pytest.raises(InputError, match=f"the trunk of {other.name} does not fit: .* more"):
-        convert.with_trunk(filled(other), trunk)
+        weights.with_trunk(filled(other), trunk)
 
 
 def test_trunk_features_follow_an_object(started, shared):

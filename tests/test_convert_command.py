@@ -10,13 +10,12 @@ import pytest
 import safetensors.numpy
 
 import stm_jax.commands.convert as command
-from stm_jax import weights as convert
+from stm_jax import weights
 from stm_jax.cli import main
 from stm_jax.config import TINY
 from stm_jax.train.config import TrainConfig
 from stm_jax.train.run_config import write_config
-from stm_jax.weights import checkpoints
-from stm_jax.weights import files as release
+from stm_jax.weights import checkpoints, files
 from tests.lively import lively_model
 
 needs_torch = pytest.mark.skipif(
@@ -27,7 +26,7 @@ needs_torch = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def state_dict() -> dict[str, np.ndarray]:
     """PyTorch's names of the tiny network, with counts that are not 0."""
-    given = convert.to_pytorch(lively_model())
+    given = weights.to_pytorch(lively_model())
     return {n: np.array(5) if n.endswith("num_batches_tracked") else a for n, a in given.items()}
 
 
@@ -35,8 +34,8 @@ def state_dict() -> dict[str, np.ndarray]:
 def inputs(tmp_path_factory, state_dict) -> pathlib.Path:
     """A folder with the tiny network as it comes without PyTorch, and with files that are wrong."""
     folder = tmp_path_factory.mktemp("inputs")
-    model = convert.from_pytorch(state_dict)
-    release.save(model, folder / "ours.safetensors")
+    model = weights.from_pytorch(state_dict)
+    weights.save(model, folder / "ours.safetensors")
     arrays = {f"module.{name}": array for name, array in state_dict.items()}
     safetensors.numpy.save_file(arrays, folder / "theirs.safetensors")
     np.savez(folder / "theirs.npz", **state_dict)
@@ -67,7 +66,7 @@ def error_line(capsys) -> str:
 
 def assert_holds(path: pathlib.Path, state_dict: dict[str, np.ndarray]) -> None:
     is_ours = path.suffix == ".safetensors"
-    found = convert.to_pytorch(release.load(path)) if is_ours else convert.read_pth(path)
+    found = weights.to_pytorch(weights.load(path)) if is_ours else weights.read_pth(path)
     assert found.keys() == state_dict.keys()
     for name, array in found.items():
         assert array.dtype == state_dict[name].dtype and array.shape == state_dict[name].shape
@@ -119,16 +118,16 @@ def test_verify_without_torch_compares_entries(inputs, tmp_path, capsys, monkeyp
 @pytest.mark.parametrize("wrong", ["swapped", "not finite"])
 def test_networks_that_differ_are_told(inputs, tmp_path, capsys, monkeypatch, wrong):
     """As a table that is wrong in the same way in both directions would make them."""
-    save = release.save
+    save = files.save
 
     def wrongly(model, path, **options):
-        spoiled = convert.to_pytorch(model)
+        spoiled = weights.to_pytorch(model)
         names = "KV_M_r4.Value.weight", "KV_Q_r4.Value.weight"
         first, second = (spoiled[name] for name in names)
         if wrong == "not finite":
             first = second = np.full_like(first, np.nan)
         spoiled |= dict(zip(names, (second, first), strict=True))
-        save(convert.from_pytorch(spoiled), path, **options)
+        save(weights.from_pytorch(spoiled), path, **options)
 
     monkeypatch.setattr(release, "save", wrongly)
     monkeypatch.setattr(command, "changed_entries", lambda *_: [])
@@ -139,7 +138,7 @@ def test_networks_that_differ_are_told(inputs, tmp_path, capsys, monkeypatch, wr
 
 
 def test_entries_that_change_are_told(inputs, tmp_path, capsys, monkeypatch):
-    save = release.save
+    save = files.save
     monkeypatch.setattr(release, "save", lambda m, p, **o: save(m, p, dtype=np.float16, **o))
     assert run(inputs / "theirs.npz", tmp_path / "out.safetensors", "--verify") == 2
     assert "entries came back changed, Decoder.RF2.ResFS.conv1.bias for one" in error_line(capsys)

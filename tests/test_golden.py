@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stm_jax import Model, Segmenter
-from stm_jax import weights as convert
+from stm_jax import Model, Segmenter, weights
 from stm_jax.nn.stm import STM, memorize, query
 from stm_jax.ops.fast_conv import upsample
 from stm_jax.reads.dense import read_dense
@@ -33,7 +32,7 @@ def model(shared: pathlib.Path) -> Model:
     assert spec is not None and spec.loader is not None
     rule = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(rule)
-    return convert.from_pytorch(rule.golden_state_dict())
+    return weights.from_pytorch(rule.golden_state_dict())
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stm_jax import weights as convert
+from stm_jax import weights
 from stm_jax.nn.model import Model
 from stm_jax.nn.stm import STM
 from stm_jax.train.losses import clip_loss
@@ -41,7 +41,7 @@ def test_every_gradient_is_the_twins(shared: pathlib.Path):
     their_loss.backward()
     theirs = {name: tensor.grad.numpy() for name, tensor in twin.named_parameters()}
 
-    model = convert.from_pytorch(state_dict)
+    model = weights.from_pytorch(state_dict)
     network, variables = STM(model.config), model.variables
 
     def loss_of(params: dict) -> jax.Array:
@@ -50,7 +50,7 @@ def test_every_gradient_is_the_twins(shared: pathlib.Path):
 
     loss, gradients = jax.jit(jax.value_and_grad(loss_of))(variables["params"])
     assert float(loss) == pytest.approx(their_loss.item(), rel=1e-6)
-    ours = convert.to_pytorch(Model(model.config, {**variables, "params": gradients}))
+    ours = weights.to_pytorch(Model(model.config, {**variables, "params": gradients}))
     norms = {name: np.linalg.norm(theirs[name]) for name in theirs}
     distances = {name: np.linalg.norm(ours[name] - theirs[name]) for name in theirs}
 

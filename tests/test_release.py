@@ -15,13 +15,12 @@ import safetensors
 import safetensors.numpy
 
 import stm_jax
-from stm_jax import Model
+from stm_jax import Model, weights
 from stm_jax.config import STM_R18, TINY, ModelConfig
 from stm_jax.errors import InputError
 from stm_jax.train.config import TrainConfig
 from stm_jax.train.run_config import write_config
 from stm_jax.weights import checkpoints
-from stm_jax.weights import files as release
 from tests.lively import lively_model
 
 
@@ -33,7 +32,7 @@ def flat(model: Model) -> dict[str, np.ndarray]:
 def message_of(weights: str | pathlib.Path) -> str:
     """Returns the one line that loading it raises."""
     with pytest.raises(InputError) as caught:
-        release.load(weights)
+        weights.load(weights)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -49,7 +48,7 @@ def rewrite(path: pathlib.Path, arrays: dict, metadata: dict[str, str] | None = 
 @pytest.fixture
 def saved(tmp_path) -> pathlib.Path:
     path = tmp_path / "tiny.safetensors"
-    release.save(lively_model(), path)
+    weights.save(lively_model(), path)
     return path
 
 
@@ -70,8 +69,8 @@ def test_what_is_saved_comes_back_to_the_bit(saved):
 
 def test_other_configurations_come_back(tmp_path, saved):
     config = ModelConfig("mine", bottleneck=False, blocks=(1, 1, 1), width=8, decoder_width=8)
-    release.save(Model(config, lively_model().variables), tmp_path / "mine.safetensors")
-    assert release.load(tmp_path / "mine.safetensors").config == config
+    weights.save(Model(config, lively_model().variables), tmp_path / "mine.safetensors")
+    assert weights.load(tmp_path / "mine.safetensors").config == config
 
 
 def test_half_precision_is_stored_and_loaded_as_float32(saved):
@@ -80,9 +79,9 @@ def test_half_precision_is_stored_and_loaded_as_float32(saved):
     variance = "batch_stats/query_encoder/norm/var"
     given[variance] = np.full(8, 1e-9, np.float32)  # would be 0 in float16
     model = Model(TINY, flax.traverse_util.unflatten_dict(given, sep="/"))
-    release.save(model, saved, dtype=np.float16)
+    weights.save(model, saved, dtype=np.float16)
     assert saved.stat().st_size < 0.7 * whole
-    found = flat(release.load(saved))
+    found = flat(weights.load(saved))
     np.testing.assert_array_equal(found[variance], given[variance])
     for path, array in found.items():
         assert array.dtype == given[path].dtype, path
@@ -92,7 +91,7 @@ def test_half_precision_is_stored_and_loaded_as_float32(saved):
 
 
 def test_the_metadata_holds_the_configuration_and_the_origin(saved):
-    release.save(lively_model(), saved, about="trained on noise")
+    weights.save(lively_model(), saved, about="trained on noise")
     with safetensors.safe_open(saved, "numpy") as file:
         metadata = file.metadata()
     assert list(metadata) == ["stm_jax"]
@@ -104,7 +103,7 @@ def test_the_metadata_holds_the_configuration_and_the_origin(saved):
 def test_equal_models_give_equal_files(saved):
     before = saved.read_bytes()
     for _ in range(5):
-        release.save(lively_model(), saved)
+        weights.save(lively_model(), saved)
         assert saved.read_bytes() == before
 
 
@@ -117,7 +116,7 @@ def test_a_failed_write_leaves_the_old_file(saved, monkeypatch):
 
     monkeypatch.setattr(pathlib.Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
-        release.save(lively_model(), saved)
+        weights.save(lively_model(), saved)
     assert saved.read_bytes() == before
     assert os.listdir(saved.parent) == [saved.name]
 
@@ -201,12 +200,12 @@ def test_a_file_that_is_cut_off(saved, share):
 def test_an_unknown_name_lists_what_is_bundled(tmp_path, monkeypatch):
     monkeypatch.setattr(release, "BUNDLED", tmp_path)
     assert message_of("stm-r99").endswith("bundled are: none")
-    release.save(lively_model(), tmp_path / "stm-b.safetensors")
-    release.save(lively_model(), tmp_path / "stm-a.safetensors")
+    weights.save(lively_model(), tmp_path / "stm-b.safetensors")
+    weights.save(lively_model(), tmp_path / "stm-a.safetensors")
     assert message_of("stm-r99") == (
         "no weights stm-r99: no such file or folder; bundled are: stm-a, stm-b"
     )
-    assert release.load("stm-a").config == TINY
+    assert weights.load("stm-a").config == TINY
 
 
 def test_the_newest_checkpoint_of_a_run_is_loaded(tmp_path):
@@ -216,7 +215,7 @@ def test_the_newest_checkpoint_of_a_run_is_loaded(tmp_path):
     with checkpoints.open_manager(tmp_path) as manager:
         for step, variables in ((1, jax.tree.map(jnp.zeros_like, newest)), (2, newest)):
             checkpoints.save(manager, step, variables | {"step": jnp.int32(step)})
-    found = release.load(tmp_path)
+    found = weights.load(tmp_path)
     assert found.config == TINY
     assert flat(found).keys() == flat(lively_model()).keys()
     for path, array in flat(found).items():

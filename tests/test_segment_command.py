@@ -18,13 +18,13 @@ import pytest
 from PIL import Image
 
 import stm_jax.commands.segment as command
+from stm_jax import weights
 from stm_jax.cli import main
 from stm_jax.data.masks import read_mask, write_mask
 from stm_jax.data.video_files import VideoWriter, open_frames
 from stm_jax.infer.segmenter import Segmenter
 from stm_jax.memory.rules.first import First
 from stm_jax.reads.top_k import TopK
-from stm_jax.weights import files as release
 from tests.lively import clip, lively_model
 
 HEIGHT, WIDTH, COUNT = 32, 48, 8
@@ -46,7 +46,7 @@ def inputs(tmp_path_factory) -> pathlib.Path:
     mask[8:20, 4:16] = 1
     mask[22:30, 30:44] = 4
     write_mask(folder / "mask.png", mask)
-    release.save(lively_model(), folder / "tiny.safetensors")
+    weights.save(lively_model(), folder / "tiny.safetensors")
     return folder
 
 
@@ -96,7 +96,7 @@ def raise_at(monkeypatch, index: int, action) -> None:
 
 def stream(inputs: pathlib.Path, **options) -> list[np.ndarray]:
     """The masks that the segmenter itself gives."""
-    segmenter = Segmenter(release.load(inputs / "tiny.safetensors"), **options)
+    segmenter = Segmenter(weights.load(inputs / "tiny.safetensors"), **options)
     frames = open_frames(inputs / "video.mp4").read()
     first = segmenter.start(next(frames), read_mask(inputs / "mask.png"), length=COUNT)
     return [first, *(segmenter.step(frame) for frame in frames)]
@@ -191,7 +191,7 @@ def test_other_weights_need_overwrite(inputs_copy, tmp_path, capsys):
     assert run(inputs_copy, out) == 0
     model = lively_model()
     doubled = jax.tree.map(lambda leaf: np.asarray(leaf) * 2, model.variables)
-    release.save(dataclasses.replace(model, variables=doubled), inputs_copy / "tiny.safetensors")
+    weights.save(dataclasses.replace(model, variables=doubled), inputs_copy / "tiny.safetensors")
     capsys.readouterr()
     assert run(inputs_copy, out) == 2
     assert "(another weights)" in error_line(capsys)

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import stm_jax
-from stm_jax import weights as convert
 from stm_jax.commands.train import changed, with_root
 from stm_jax.config import TINY
 from stm_jax.data.config import DataConfig, Photographs
@@ -52,7 +51,7 @@ def test_weights_of_either_kind_are_taken_bit_for_bit(
     weights: pathlib.Path, tmp_path: pathlib.Path
 ):
     theirs = tmp_path / "theirs.npz"
-    np.savez(theirs, **convert.to_pytorch(lively_model()))
+    np.savez(theirs, **stm_jax.weights.to_pytorch(lively_model()))
     for path in (weights, theirs):
         found = flat(start(config_from(path)))
         for name, array in flat(lively_model()).items():

@@ -9,6 +9,7 @@ import xml.etree.ElementTree
 import numpy as np
 import pytest
 
+from stm_jax import weights
 from stm_jax.benchmark.variant_results import COLUMNS, write_results
 from stm_jax.cli import main
 from stm_jax.commands.variants import Variants, chosen_variants
@@ -19,7 +20,6 @@ from stm_jax.infer.segmenter import Segmenter
 from stm_jax.memory.rules.first import First
 from stm_jax.reads.top_k import TopK
 from stm_jax.report.page_of_variants import scatter, unbeaten
-from stm_jax.weights import files as release
 from tests.benchmark_trees import davis2017
 from tests.lively import lively_model
 
@@ -42,7 +42,7 @@ def data(tmp_path_factory) -> pathlib.Path:
     """A folder with davis/, tiny.safetensors and own.py."""
     folder = tmp_path_factory.mktemp("data")
     davis2017(folder / "davis", {"ant": (4, 32, 48, (2, 5))})
-    release.save(lively_model(), folder / "tiny.safetensors")
+    weights.save(lively_model(), folder / "tiny.safetensors")
     (folder / "own.py").write_text(OWN)
     return folder
 

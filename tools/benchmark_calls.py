@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from stm_jax import Model, Segmenter
-from stm_jax import weights as convert
 from stm_jax.config import ModelConfig
 from stm_jax.memory.bank import OBJECT_COUNTS, round_up
 from stm_jax.nn.stm import STM
@@ -19,6 +18,7 @@ from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
 from stm_jax.ops.padding import crop, pad, pad_frames, padding_to_stride
 from stm_jax.reads.dense import read_dense
 from stm_jax.reads.slots import read_slots
+from stm_jax.weights.pytorch import to_pytorch
 
 torch: Any = importlib.import_module("torch") if importlib.util.find_spec("torch") else None
 
@@ -169,7 +169,7 @@ def load_twin(model: Model, dtype: str) -> Any:
     torch.backends.cudnn.benchmark = True
     config = model.config
     twin: Any = torch_twin.STM(config)
-    weights = convert.to_pytorch(model)
+    weights = to_pytorch(model)
     twin.load_state_dict({name: torch.as_tensor(array) for name, array in weights.items()})
     device = "cpu" if on_cpu else "cuda"
     return twin.to(device, getattr(torch, dtype), memory_format=torch.channels_last)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-import stm_jax
 from stm_jax.benchmark.folder import BenchmarkFolder
 from stm_jax.benchmark.plan import MOST_PROGRAMS, Program, Video, plan_programs
 from stm_jax.benchmark.results import print_speed, score
@@ -24,6 +23,7 @@ from stm_jax.runtime.runs import (
     stop_between_frames,
     versions,
 )
+from stm_jax.version import __version__
 
 if TYPE_CHECKING:
     from stm_jax.eval.scores import Scores
@@ -192,7 +192,7 @@ class BenchmarkDataset:
             "dtype": self.dtype,
             "kind of device": jax.local_devices()[0].device_kind,
             "matmul precision": jax.config.values["jax_default_matmul_precision"] or "default",
-            "version": stm_jax.__version__,
+            "version": __version__,
         }
 
     def _segmenter(

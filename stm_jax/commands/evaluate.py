@@ -9,13 +9,13 @@ from typing import Any
 
 import tyro
 
-import stm_jax
 from stm_jax.data.benchmarks import BenchmarkSequence, Protocol, benchmark_sequences
 from stm_jax.errors import InputError
 from stm_jax.eval.scores import Scores, write_csv, write_json
 from stm_jax.eval.scoring import score_predictions
 from stm_jax.report.score_table import print_scores
 from stm_jax.runtime.progress import FrameProgress
+from stm_jax.version import __version__
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _details(predictions: pathlib.Path) -> dict[str, Any]:
     sequences = {path.stem: _read(path) for path in sorted((run / "sequences").glob("*.json"))}
     return {
         "settings": noted.get("settings") or {},
-        "versions": noted.get("versions") or {"stm_jax": stm_jax.__version__},
+        "versions": noted.get("versions") or {"stm_jax": __version__},
         "sequences": sequences,
     }
 

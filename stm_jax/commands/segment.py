@@ -10,7 +10,6 @@ import numpy as np
 import tyro
 from jaxtyping import UInt8
 
-import stm_jax
 from stm_jax.data.masks import check_first_mask, read_mask, write_mask
 from stm_jax.data.video_files import Frames, VideoWriter, open_frames
 from stm_jax.errors import InputError
@@ -23,6 +22,7 @@ from stm_jax.runtime.runs import (
     stop_between_frames,
     versions,
 )
+from stm_jax.version import __version__
 
 if TYPE_CHECKING:
     from stm_jax.infer.segmenter import Segmenter
@@ -132,7 +132,7 @@ class Segment:
             "read": noted(read),
             "size": self.size,
             "dtype": self.dtype,
-            "version": stm_jax.__version__,
+            "version": __version__,
         }
 
 

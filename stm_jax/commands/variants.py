@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-import stm_jax
 from stm_jax.benchmark.results import process_peak
 from stm_jax.benchmark.variant_results import finished_row, table_line, write_results
 from stm_jax.commands.benchmark_dataset import BenchmarkDataset, hash_of_data
@@ -23,6 +22,7 @@ from stm_jax.errors import InputError
 from stm_jax.runtime.freed_memory import keep_freed_memory
 from stm_jax.runtime.progress import FrameProgress
 from stm_jax.runtime.results import write_json
+from stm_jax.version import __version__
 
 if TYPE_CHECKING:
     from stm_jax.benchmark.variant_list import Variant
@@ -124,7 +124,7 @@ class Variants:
             FILES: [[f.stat().st_size, f.stat().st_mtime_ns] for f in files if f.is_file()],
             "size": self.size,
             "dtype": self.dtype,
-            "version": stm_jax.__version__,
+            "version": __version__,
         }
 
     def _run_apart(self, name: str, settings: dict[str, Any]) -> str:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import stm_jax
 from stm_jax.errors import InputError
+from stm_jax.version import __version__
 
 if TYPE_CHECKING:
     from stm_jax.nn.model import Model
@@ -76,4 +76,4 @@ def hash_of(model: "Model") -> str:
 def versions() -> dict[str, str]:
     """Returns the versions of the program, of Python and of what decides about the numbers."""
     packages = {name: importlib.metadata.version(name) for name in ("jax", "flax", "numpy", "av")}
-    return {"stm_jax": stm_jax.__version__, "python": platform.python_version()} | packages
+    return {"stm_jax": __version__, "python": platform.python_version()} | packages

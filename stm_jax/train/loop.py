@@ -54,10 +54,10 @@ def train(
     _check_intervals(config)
     _check_batches(config, mesh.size)
     # Before anything is written or compiled, for weights are often the wrong ones at first.
-    begun = checkpoint.has_begun(run)
+    begun = checkpoints.has_begun(run)
     given = None if begun else given_weights(config)
     if config.model is None:
-        model = checkpoint.model_of(run) if given is None else given.config
+        model = checkpoints.model_of(run) if given is None else given.config
         config = dataclasses.replace(config, model=model)
     run.mkdir(parents=True, exist_ok=True)
     optimizer = make_optimizer(config)

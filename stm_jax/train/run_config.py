@@ -55,26 +55,3 @@ def _differences(old: Any, new: Any, name: str = "") -> list[tuple[str, Any, Any
     if isinstance(old, list) and isinstance(new, list):
         return [(name, f"{len(old)} entries", f"{len(new)} entries")]
     return [(name, old, new)]
-
-
-def has_begun(run: pathlib.Path) -> bool:
-    """Says whether the run has a checkpoint, and writes nothing."""
-    folder = run / "checkpoints"
-    return folder.is_dir() and bool(ocp.utils.checkpoint_steps(folder))
-
-
-def model_of(run: pathlib.Path) -> ModelConfig:
-    """Returns the network that a run was begun with.
-
-    Raises:
-        InputError: The folder is no run.
-    """
-    if not (run / CONFIG).is_file():
-        raise InputError(f"{run} is no training run: it has no {CONFIG}")
-    try:
-        fields = json.loads((run / CONFIG).read_text())["model"]
-        return ModelConfig(**{**fields, "blocks": tuple(fields["blocks"])})
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{run / CONFIG} is damaged ({error}); copy it from the run again"
-        ) from error

@@ -1,7 +1,8 @@
 """What a run starts from: its network's own draw, an ImageNet trunk, or weights that are there."""
 
+from typing import Any
+
 import flax.traverse_util
-import jax
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
@@ -92,7 +93,7 @@ def _read_trunk(config: TrainConfig) -> dict[str, np.ndarray]:
         raise InputError(f"the trunk {config.trunk} cannot be read: {error}") from error
 
 
-def _flat(model: Model) -> dict[str, jax.Array]:
+def _flat(model: Model) -> dict[str, Any]:
     return {**flax.traverse_util.flatten_dict(model.variables, sep="/")}
 
 

@@ -177,7 +177,8 @@ def _step(
     params = merged(split(params, config.freeze)[0], frozen)
     average = state["average"]
     if average:
-        average = optax.incremental_update(params, average, 1 - config.average_decay)
+        new = optax.incremental_update(params, average, 1 - config.average_decay)
+        average = cast(Variables, new)
         average = merged(split(average, config.freeze)[0], frozen)
     new_state = {
         "step": state["step"] + 1,

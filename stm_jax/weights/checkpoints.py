@@ -5,6 +5,7 @@ is the step: batch i is the same whoever makes it.
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -14,6 +15,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from stm_jax.config import ModelConfig
 from stm_jax.errors import InputError
 from stm_jax.nn.model import Model
 
@@ -117,6 +119,29 @@ def _put_aside(manager: ocp.CheckpointManager, step: int) -> None:
         number = sum(1 for _ in aside.iterdir())
         (folder / str(step)).rename(aside / f"{step}-{number}")
     manager.reload()
+
+
+def has_begun(run: pathlib.Path) -> bool:
+    """Says whether the run has a checkpoint, and writes nothing."""
+    folder = run / "checkpoints"
+    return folder.is_dir() and bool(ocp.utils.checkpoint_steps(folder))
+
+
+def model_of(run: pathlib.Path) -> ModelConfig:
+    """Returns the network that a run was begun with.
+
+    Raises:
+        InputError: The folder is no run.
+    """
+    if not (run / CONFIG).is_file():
+        raise InputError(f"{run} is no training run: it has no {CONFIG}")
+    try:
+        fields = json.loads((run / CONFIG).read_text())["model"]
+        return ModelConfig(**{**fields, "blocks": tuple(fields["blocks"])})
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{run / CONFIG} is damaged ({error}); copy it from the run again"
+        ) from error
 
 
 def load_checkpoint(run: pathlib.Path) -> Model:
