@@ -62,7 +62,7 @@ def test_it_draws_the_frames_in_memory(inputs, tmp_path, monkeypatch, capsys):
         (["--memorize-every", "0"], "--memorize-every is 0"),
         (["--size", "8"], "--size is 8"),
         (["--out", "where.jpg"], "--out is where.jpg: give the name of a .png file"),
-        (["--out", "nowhere/where.png"], "nowhere is no folder"),
+        (["--out", "nowhere/where.png"], "there is no folder nowhere"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -1,7 +1,6 @@
 """Where the worst frames of a data set looked: heat maps for the report page."""
 
 import dataclasses
-import io
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,10 +13,9 @@ from stm_jax.benchmark.folder import BenchmarkFolder
 from stm_jax.benchmark.plan import Program
 from stm_jax.benchmark.work import follow
 from stm_jax.data.benchmarks import BenchmarkSequence
-from stm_jax.data.image_files import read_rgb
+from stm_jax.data.image_files import read_rgb, write_png
 from stm_jax.errors import InputError
 from stm_jax.eval.scores import Scores
-from stm_jax.files import write_whole
 from stm_jax.runtime.progress import FrameProgress
 
 if TYPE_CHECKING:
@@ -78,11 +76,9 @@ def draw_attention(
             except InputError as error:  # a memory without whole frames
                 progress.say(f"no heat maps: {error}")
                 return
-            encoded = io.BytesIO()
-            sheet.save(encoded, format="PNG")
             path = folder.attention_of(sequence)
             path.parent.mkdir(exist_ok=True)
-            write_whole(path, encoded.getvalue())
+            write_png(path, sheet)
 
 
 def worst_place(sequence: BenchmarkSequence, scores: Scores) -> Place | None:

@@ -1,25 +1,24 @@
 """`stm-jax attention`: where in the memory a pixel of a frame was looked up, as a picture."""
 
 import dataclasses
-import io
 import itertools
 import pathlib
 import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
-import tyro
 from jaxtyping import UInt8
 
-from stm_jax.data.masks import check_first_mask, read_mask
-from stm_jax.data.video_files import Frames, ImageFolder, open_frames
+from stm_jax.commands.shared.options import ModelOptions, VideoOptions
+from stm_jax.data.image_files import write_png
+from stm_jax.data.video_files import Frames, ImageFolder
 from stm_jax.errors import InputError
-from stm_jax.files import write_whole
+from stm_jax.files import check_can_be_written
 from stm_jax.runtime.progress import FrameProgress
-from stm_jax.runtime.runs import explain_out_of_memory
+from stm_jax.runtime.used_memory import explain_out_of_memory
 
 if TYPE_CHECKING:
-    from stm_jax.infer.attention import Attention
+    from stm_jax.infer.attention import Attention as Looked
     from stm_jax.infer.segmenter import Segmenter
 
 Pictures = dict[int, UInt8[np.ndarray, "height width 3"]]
@@ -27,17 +26,14 @@ Masks = dict[int, UInt8[np.ndarray, "height width"]]
 
 
 @dataclasses.dataclass(frozen=True)
-class LookAtAttention:
+class Attention:
     """Draw where in the memory the read of one pixel went.
 
     Segments the video up to a frame and writes one PNG: that frame with the pixel marked, beside
     it the frames in memory with heat maps, and the share of the attention that each received.
     """
 
-    video: tyro.conf.Positional[pathlib.Path]
-    """A video file, or a folder of frames (.jpg .png .bmp .webp, in natural order)."""
-    mask: pathlib.Path
-    """The mask of the first frame: a palette PNG, or grey with 0/255 or small ids."""
+    video: VideoOptions
     frame: int
     """The frame that asks, from 1: the first frame is 0, and asks nothing."""
     pixel: tuple[int, int]
@@ -46,16 +42,7 @@ class LookAtAttention:
     """The PNG to write; one that is there is replaced."""
     object: int | None = None
     """The id of the object whose memory is shown; else the one at the pixel, or the first."""
-    weights: str = "stm-r18"
-    """A bundled model, a .safetensors file, or a checkpoint folder."""
-    memorize_every: int = 5
-    """Keep every n-th frame in memory."""
-    memory: tuple[str, ...] = ()
-    """What is kept instead: a rule that keeps whole frames, as for `stm-jax segment`."""
-    read: tuple[str, ...] = ()
-    """How the memory is read, as for `stm-jax segment`."""
-    size: int | None = None
-    """Work at this length of the shorter side, in pixels."""
+    model: ModelOptions = dataclasses.field(default_factory=ModelOptions)
 
     def run(self) -> None:
         """Runs the command.
@@ -65,26 +52,18 @@ class LookAtAttention:
           OSError: the picture cannot be written.
         """
         self._check_out()
-        frames = open_frames(self.video)
-        first_mask = read_mask(self.mask)
-        check_first_mask(first_mask, (frames.height, frames.width), self.mask)
+        frames, first_mask = self.video.open()
         self._check_place(frames)
         ids_there = sorted(set(np.unique(first_mask).tolist()) - {0})
         if self.object is not None and self.object not in ids_there:
             raise InputError(
-                f"{self.mask} has no object {self.object}: give --object "
+                f"{self.video.mask} has no object {self.object}: give --object "
                 f"{' or '.join(map(str, ids_there))}"
             )
 
-        from stm_jax.catalogue import chosen
-        from stm_jax.infer.segmenter import Segmenter
         from stm_jax.report.heat import Sheet
-        from stm_jax.runtime.compile_cache import enable_compilation_cache
-        from stm_jax.weights.files import load
 
-        memory, read = chosen(self.memory, self.read, self.memorize_every)
-        enable_compilation_cache()
-        segmenter = Segmenter(load(self.weights), memory=memory, read=read, short_side=self.size)
+        segmenter = self.model.load().segmenter()
         with explain_out_of_memory():
             attention, pictures, masks = self._look(frames, first_mask, segmenter)
         shown = self.object or int(masks[self.frame][self.pixel]) or ids_there[0]
@@ -97,23 +76,17 @@ class LookAtAttention:
             pictures=pictures,
             ids=masks,
         )
-        encoded = io.BytesIO()
-        sheet.draw().save(encoded, format="PNG")
-        write_whole(self.out, encoded.getvalue())
+        write_png(self.out, sheet.draw())
         in_memory = sum(number >= 0 for number in attention.frame_numbers.tolist())
         print(f"object {shown}, {in_memory} frames in memory: {self.out}")
 
     def _check_out(self) -> None:
-        if self.memorize_every < 1:
-            raise InputError(f"--memorize-every is {self.memorize_every}: give 1 or more")
-        if self.size is not None and self.size < 16:
-            raise InputError(f"--size is {self.size}: give 16 pixels or more")
-        if self.out.suffix.lower() != ".png" or self.out.is_dir():
+        self.model.check()
+        if self.out.suffix.lower() != ".png":
             raise InputError(f"--out is {self.out}: give the name of a .png file")
-        if not self.out.parent.is_dir():
-            raise InputError(f"{self.out.parent} is no folder: make it, or give another --out")
-        inside = self.video.resolve()
-        if self.out.resolve() == self.mask.resolve() or inside in self.out.resolve().parents:
+        check_can_be_written(self.out)
+        inside = self.video.path.resolve()
+        if self.out.resolve() == self.video.mask.resolve() or inside in self.out.resolve().parents:
             raise InputError(f"{self.out} lies among the inputs: give another --out")
 
     def _check_place(self, frames: Frames) -> None:
@@ -135,7 +108,7 @@ class LookAtAttention:
         frames: Frames,
         first_mask: UInt8[np.ndarray, "height width"],
         segmenter: "Segmenter",
-    ) -> tuple["Attention", Pictures, Masks]:
+    ) -> tuple["Looked", Pictures, Masks]:
         """Segments up to the frame; returns where it looks, and all frames that are drawn."""
         packed: dict[int, bytes] = {}  # all masks, for which are drawn is known at the end
         attention = None
@@ -164,4 +137,4 @@ class LookAtAttention:
         return attention, pictures, masks
 
     def _no_such_frame(self, last: int) -> InputError:
-        return InputError(f"{self.video} has no frame {self.frame}: its last is frame {last}")
+        return InputError(f"{self.video.path} has no frame {self.frame}: its last is frame {last}")

@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps
 
 from stm_jax.errors import InputError
+from stm_jax.files import write_whole
 
 # Pillow could also open formats that start other programs, such as PostScript.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
@@ -96,3 +97,15 @@ def size_of(path: pathlib.Path) -> tuple[int, int]:
     except Exception as error:  # as in `open_image`
         raise InputError(f"{path} is not a picture that can be read: give a PNG") from error
     return (width, height) if lies else (height, width)
+
+
+def write_png(path: pathlib.Path, image: Image.Image) -> None:
+    """Writes a PNG, whole or not at all; raises OSError."""
+    write_whole(path, encoded_png(image))
+
+
+def encoded_png(image: Image.Image) -> bytes:
+    """Returns a PNG: through memory, for Pillow's own writing loses the reason why it failed."""
+    encoded = io.BytesIO()
+    image.save(encoded, format="PNG")
+    return encoded.getvalue()

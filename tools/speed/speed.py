@@ -1,6 +1,6 @@
 """Measures speed and memory of inference, and of the same network in PyTorch beside it.
 
-    python tools/benchmark.py --config stm-r50 --sizes 240p 480p --objects 1 5 --memory-frames 5
+    python tools/speed/speed.py --config stm-r50 --sizes 240p 480p --objects 1 5 --memory-frames 5
 
 Contestants take turns, round after round, so that a busy machine slows all alike. Printed is
 the median over the rounds with [least, most], of the time on the clock and of the seconds that
@@ -18,23 +18,15 @@ channels-last layout and with the skips computed once a frame; its threads wait 
 (OMP_WAIT_POLICY=PASSIVE), or it would fall behind many times where others use the CPU. Weights are
 random. MiB is what a call takes beyond what is held before it (weights and memory frames).
 
-    python tools/benchmark.py --sections reads --sizes 480p --memory-frames 1 5 20 100
+    python tools/speed/speed.py --sections reads --sizes 480p --memory-frames 1 5 20 100
 
 times the read of one object's memory alone: dense, in chunks, slot by slot as inference reads, and
 PyTorch's matrix product, softmax, matrix product. Temporary memory is that of the compiled program,
 by XLA's own figures.
 
-    python tools/benchmark.py --sections scoring --objects 3 5
+    python tools/speed/speed.py --sections training --objects 1
 
-measures no network, but the scoring of masks: see tools/benchmark_scoring.py, which it runs.
-
-    python tools/benchmark.py --sections training --objects 1
-
-times a training step, from the bytes of a clip to new weights: see tools/benchmark_training.py.
-
-    python tools/benchmark.py --sections pipeline
-
-measures how fast training clips are made: see tools/benchmark_pipeline.py, which it runs.
+times a training step, from the bytes of a clip to new weights: see tools/training.py.
 """
 
 import collections
@@ -46,8 +38,6 @@ import itertools
 import logging
 import os
 import pathlib
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -61,7 +51,7 @@ with contextlib.suppress(OSError, AttributeError):  # not glibc
 import jax
 import numpy as np
 import tyro
-from benchmark_calls import (
+from inference import (
     Calls,
     Case,
     count_gflop,
@@ -71,9 +61,9 @@ from benchmark_calls import (
     torch,
     torch_calls,
 )
-from benchmark_reads import READS, largest_difference, read_calls
-from benchmark_training import compare_training
-from benchmark_turns import interleave, spread
+from reads import READS, largest_difference, read_calls
+from training import compare_training
+from turns import interleave, spread
 
 from stm_jax import Model
 from stm_jax.config import PRESETS, STM_R18, STM_R50
@@ -94,9 +84,7 @@ class Options:
     memory_frames: tuple[int, ...] = (5,)
     dtype: Literal["float32", "bfloat16"] = "float32"
     rounds: int = 7
-    sections: tuple[
-        Literal["network", "objects", "presets", "reads", "scoring", "training", "pipeline"], ...
-    ] = (
+    sections: tuple[Literal["network", "objects", "presets", "reads", "training"], ...] = (
         "network",
         "objects",
     )
@@ -208,26 +196,7 @@ def compare_steps(options: Options, model: Model) -> None:
         compare_training(options.training_size, objects, options.rounds, model)
 
 
-def compare_scoring(options: Options) -> None:
-    """Runs tools/benchmark_scoring.py, whose processes shall not import JAX and PyTorch."""
-    run_script("benchmark_scoring.py", options, "--objects", *map(str, options.objects))
-
-
-def measure_pipeline(options: Options) -> None:
-    """Runs tools/benchmark_pipeline.py, for the same reason."""
-    run_script("benchmark_pipeline.py", options)
-
-
-def run_script(name: str, options: Options, *given: str) -> None:
-    """Runs a script beside this one; if it fails it has said why."""
-    script = pathlib.Path(__file__).with_name(name)
-    done = subprocess.run([sys.executable, script, *given, "--rounds", str(options.rounds)])
-    if done.returncode:
-        sys.exit(done.returncode)
-
-
-# A section is a function of the options and the model that prints what it measures. Scoring and
-# the pipeline need no model.
+# A section is a function of the options and the model that prints what it measures.
 SECTIONS = {
     "network": compare_network,
     "objects": compare_objects,
@@ -283,13 +252,6 @@ def count_compilation(event: str, duration_secs: float, **_: Any) -> None:
 def main(options: Options) -> None:
     """Runs the sections one after the other."""
     keep_freed_memory()
-    if "scoring" in options.sections:
-        compare_scoring(options)
-    if "pipeline" in options.sections:
-        measure_pipeline(options)
-    sections = [SECTIONS[name] for name in options.sections if name in SECTIONS]
-    if not sections:
-        return
     logging.getLogger("stm_jax").setLevel(logging.ERROR)  # the memory is full: on purpose
     jax.monitoring.register_event_duration_secs_listener(count_compilation)
     threads = f", torch {torch.__version__} of {torch.get_num_threads()} threads" if torch else ""
@@ -301,8 +263,8 @@ def main(options: Options) -> None:
     # Less sure of itself: at a probability of 1 PyTorch's float32 loses the digits of 1 - p.
     predict = model.variables["params"]["decoder"]["predict"]["conv"]
     predict["kernel"] = 0.05 * predict["kernel"]
-    for section in sections:
-        section(options, model)
+    for section in options.sections:
+        SECTIONS[section](options, model)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the section `training` of tools/benchmark.py times: a training step, ours and PyTorch's.
+"""What the section `training` of speed.py times: a training step, ours and PyTorch's.
 
 Both begin with the bytes of one clip of three frames, follow it from its first mask, take the mean
 cross-entropy of the other two frames, its gradient, and a step of Adam. Ours is the step that
@@ -11,8 +11,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from benchmark_calls import load_twin, torch
-from benchmark_turns import interleave, spread
+from inference import load_twin, torch
+from turns import interleave, spread
 
 from stm_jax import Model
 from stm_jax.data.config import DataConfig

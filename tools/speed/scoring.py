@@ -1,6 +1,6 @@
 """Measures the scoring of masks on disk, and of a plain implementation beside it.
 
-    python tools/benchmark_scoring.py --objects 3 5 --rounds 5
+    python tools/speed/scoring.py --objects 3 5 --rounds 5
 
 Masks are 854x480 with several moving objects. Timed is the reading of the PNGs and J and F of all
 objects, on two processes with their start. The plain implementation goes frame by frame and object
@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 import tyro
-from benchmark_turns import interleave, spread
 from PIL import Image
+from turns import interleave, spread
 
 from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.data.masks import write_mask
