@@ -100,4 +100,4 @@ def test_inputs_are_never_written_over(inputs, capsys):
 def test_a_frame_behind_the_end(inputs, tmp_path, capsys):
     # 7 frames in the folder: known beforehand, so nothing is segmented in vain.
     assert run(inputs, tmp_path / "where.png", "--frame", "7") == 2
-    assert "has no frame 7: its last is frame 6" in capsys.readouterr().err
+    assert "there is no frame 7: the last is frame 6" in capsys.readouterr().err

@@ -215,7 +215,7 @@ def test_half_precision_and_a_line_of_origin(inputs, tmp_path, capsys):
         with safetensors.safe_open(path, "numpy") as file:
             abouts.append(json.loads(file.metadata()["stm_jax"])["about"])
     assert abouts == ["a run", "converted from run"]
-    kernel = "params/query_head/key/kernel"
+    kernel = "params/query_head/key/conv/kernel"
     stored = safetensors.numpy.load_file(whole)[kernel].astype(np.float16)
     np.testing.assert_array_equal(safetensors.numpy.load_file(half)[kernel], stored)
 

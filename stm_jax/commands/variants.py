@@ -1,5 +1,6 @@
 """`stm-jax variants`: many memories and reads over the same sequences, with the same weights."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import multiprocessing
@@ -7,8 +8,9 @@ import os
 import pathlib
 import re
 import signal
+import traceback
 from collections.abc import Iterator, Sequence
-from multiprocessing.connection import Connection
+from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
 from stm_jax.benchmark.variant_results import finished_row, table_line, write_results
@@ -118,22 +120,19 @@ class Variants:
         Raises:
             KeyboardInterrupt: This process or that one was stopped.
         """
-        context = multiprocessing.get_context("spawn")
-        told, tell = context.Pipe(duplex=False)
-        child = context.Process(target=run_variant, args=(self, name, settings, tell))
-        child.start()
-        tell.close()
-        with _handing_on(child) as signals:
-            child.join()
-        try:
-            kind, text = told.recv() if told.poll() else ("died", "")
-        except EOFError:
-            kind, text = "died", ""
-        if signals or kind == "stopped":
-            raise KeyboardInterrupt(text)
-        if kind == "died":
-            return f"its process ended with status {child.exitcode} (-9: too little memory?)"
-        return text
+        context, failure = multiprocessing.get_context("spawn"), ""
+        with _handing_on() as signals, concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+            try:
+                pool.submit(run_variant, self, name, settings).result()
+            except BrokenProcessPool:
+                failure = "its process was killed (too little memory?)"
+            except Exception as error:  # the other variants are no worse for it
+                failure = str(error)
+                if not isinstance(error, InputError | OSError):
+                    traceback.print_exception(error)
+        if signals:
+            raise KeyboardInterrupt
+        return failure
 
     def benchmark(self, name: str) -> BenchmarkDataset:
         """Returns the benchmark whose folder is the variant's."""
@@ -141,20 +140,14 @@ class Variants:
         return BenchmarkDataset(self.data, results, ModelOptions(**vars(self.network)))
 
 
-def run_variant(options: Variants, name: str, settings: dict[str, Any], tell: Connection) -> None:
-    """Runs one variant and tells how it ended: what the process of a variant does."""
+def run_variant(options: Variants, name: str, settings: dict[str, Any]) -> None:
+    """Runs one variant: what the process of a variant does."""
     keep_freed_memory()
-    try:
-        (variant,) = chosen_variants(options.variants, (name,))
-        folder = options.results.out / name
-        with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
-            options.benchmark(name).run_with((variant.memory, variant.read))
-        write_json(folder / DONE, {"settings": settings, "peak_bytes": process_peak()[0]})
-        tell.send(("done", ""))
-    except KeyboardInterrupt as stop:
-        tell.send(("stopped", str(stop)))
-    except (InputError, OSError) as error:
-        tell.send(("failed", str(error)))
+    (variant,) = chosen_variants(options.variants, (name,))
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
+        options.benchmark(name).run_with((variant.memory, variant.read))
+    peak, _ = process_peak()
+    write_json(options.results.out / name / DONE, {"settings": settings, "peak_bytes": peak})
 
 
 def chosen_variants(file: pathlib.Path | None, names: Sequence[str]) -> "tuple[Variant, ...]":
@@ -190,14 +183,15 @@ def _noted(folder: pathlib.Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _handing_on(child: Any) -> Iterator[list[int]]:
+def _handing_on() -> Iterator[list[int]]:
     """Lets a Ctrl-C, which reaches both processes, and SIGTERM stop the child; yields signals."""
     seen: list[int] = []
 
     def handle(number: int, _: object) -> None:
         seen.append(number)
         if number == signal.SIGTERM:
-            child.terminate()
+            for child in multiprocessing.active_children():
+                child.terminate()
 
     with handling_signals(handle):
         yield seen

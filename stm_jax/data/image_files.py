@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+import re
 import warnings
 from typing import Protocol
 
@@ -82,6 +83,12 @@ def read_rgb(path: pathlib.Path) -> UInt8[np.ndarray, "height width 3"]:
         grey = (np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     return np.array(image.convert("RGB"))
+
+
+def natural(file: pathlib.Path) -> list[tuple[int, str]]:
+    """Returns a key that sorts runs of digits by their value."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", file.name.lower())
+    return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts]
 
 
 def size_of(path: pathlib.Path) -> tuple[int, int]:

@@ -63,7 +63,7 @@ from inference import (
 )
 from reads import READS, largest_difference, read_calls
 from training import compare_training
-from turns import interleave, spread
+from turns import interleave, ratio, times
 
 from stm_jax import Model
 from stm_jax.config import PRESETS, STM_R18, STM_R50
@@ -114,16 +114,14 @@ def compare_network(options: Options, model: Model) -> None:
                 f"  {name}: {gflop:.1f} GFLOP; {first['programs']} programs compiled in "
                 f"{first['milliseconds'] / 1e3:.1f} s, {late} while measured"
             )
-            for who, (clock, cpu) in seconds.items():
+            for who, each in seconds.items():
                 print(
-                    f"    {who:5} {spread(1e3 * clock, '.1f')} ms, CPU {spread(1e3 * cpu, '.1f')} "
-                    f"ms, {np.median(1 / clock):.2f} frames/s, {np.median(gflop / clock):.0f} "
-                    f"GFLOP/s, {memory[who]}"
+                    f"    {who:5} {times(each)}, {np.median(1 / each[0]):.2f} frames/s, "
+                    f"{np.median(gflop / each[0]):.0f} GFLOP/s, {memory[who]}"
                 )
             if twin is not None:
-                clock, cpu = seconds["torch"] / seconds["ours"]
-                ratios = f"{spread(clock, '.2f')}, CPU {spread(cpu, '.2f')}"
-                print(f"    time(torch) / time(ours): {ratios}", flush=True)
+                told = ratio(seconds["torch"], seconds["ours"])
+                print(f"    time(torch) / time(ours): {told}", flush=True)
         if twin is not None:
             ours, theirs = (contestants[who]["segment"]() for who in ("ours", "torch"))
             difference = np.abs(np.asarray(ours) - theirs.float().cpu().numpy()).max()
@@ -138,14 +136,10 @@ def compare_objects(options: Options, model: Model) -> None:
     compilations(calls)
     seconds = interleave(calls, options.rounds)
     print()
-    for case, (clock, cpu) in seconds.items():
-        print(f"{case}: step {spread(1e3 * clock, '.1f')} ms, CPU {spread(1e3 * cpu, '.1f')} ms")
+    for case, each in seconds.items():
+        print(f"{case}: step {times(each)}")
     one, five = seconds.values()
-    clock, cpu = five / one
-    print(
-        f"time(5) / time(1): {spread(clock, '.2f')}, CPU {spread(cpu, '.2f')} "
-        "(wanted of stm-r50: at most 3.4)"
-    )
+    print(f"time(5) / time(1): {ratio(five, one)} (wanted of stm-r50: at most 3.4)")
 
 
 def compare_presets(options: Options, model: Model) -> None:
@@ -160,12 +154,11 @@ def compare_presets(options: Options, model: Model) -> None:
         compilations(calls)
         seconds = interleave(calls, options.rounds)
         print(f"\n{size}, memory frames {frames}: step")
-        for name, (clock, cpu) in seconds.items():
-            ratios = seconds[model.config.name] / (clock, cpu)
+        for name, each in seconds.items():
+            told = ratio(seconds[model.config.name], each)
             print(
-                f"  {name}: {spread(1e3 * clock, '.1f')} ms, CPU {spread(1e3 * cpu, '.1f')} ms, "
-                f"{np.median(1 / clock):.2f} frames/s; time({model.config.name}) / time: "
-                f"{spread(ratios[0], '.2f')}, CPU {spread(ratios[1], '.2f')}",
+                f"  {name}: {times(each)}, {np.median(1 / each[0]):.2f} frames/s; "
+                f"time({model.config.name}) / time: {told}",
                 flush=True,
             )
 
@@ -179,14 +172,10 @@ def compare_reads(options: Options, model: Model) -> None:
         memory = {who: peak_memory(call, who) for who, call in calls.items()}
         seconds = interleave(calls, options.rounds)
         print(f"\n{case}: {kind}")
-        for who, (clock, cpu) in seconds.items():
-            print(
-                f"  {who:7} {spread(1e3 * clock, '.1f')} ms, CPU {spread(1e3 * cpu, '.1f')} ms, "
-                f"{temporary[who]}, {memory[who]}"
-            )
+        for who, each in seconds.items():
+            print(f"  {who:7} {times(each)}, {temporary[who]}, {memory[who]}")
         for who in [who for who in seconds if who != "torch"] if "torch" in seconds else []:
-            clock, cpu = seconds["torch"] / seconds[who]
-            print(f"  time(torch) / time({who}): {spread(clock, '.2f')}, CPU {spread(cpu, '.2f')}")
+            print(f"  time(torch) / time({who}): {ratio(seconds['torch'], seconds[who])}")
         print(f"  they differ from {next(iter(calls))} by at most {difference:.1e}", flush=True)
 
 

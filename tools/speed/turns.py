@@ -41,6 +41,18 @@ def cpu_seconds() -> float:
     return time.process_time() + times.children_user + times.children_system
 
 
+def times(seconds: np.ndarray, form: str = ".1f") -> str:
+    """Returns what to print of the seconds of a call, (2, rounds): on the clock and on the CPU."""
+    clock, cpu = 1e3 * seconds
+    return f"{spread(clock, form)} ms, CPU {spread(cpu, form)} ms"
+
+
+def ratio(slow: np.ndarray, fast: np.ndarray, form: str = ".2f") -> str:
+    """Returns what to print of how many times as long a call takes, round by round."""
+    clock, cpu = slow / fast
+    return f"{spread(clock, form)}, CPU {spread(cpu, form)}"
+
+
 def spread(numbers: np.ndarray, form: str) -> str:
     """Returns "median [least, most]"."""
     middle, least, most = np.median(numbers), numbers.min(), numbers.max()
