@@ -29,7 +29,6 @@ by XLA's own figures.
 times a training step, from the bytes of a clip to new weights: see tools/training.py.
 """
 
-import collections
 import contextlib
 import ctypes
 import dataclasses
@@ -52,7 +51,6 @@ import jax
 import numpy as np
 import tyro
 from inference import (
-    Calls,
     Case,
     count_gflop,
     load_twin,
@@ -63,14 +61,13 @@ from inference import (
 )
 from reads import READS, largest_difference, read_calls
 from training import compare_training
-from turns import interleave, ratio, times
+from turns import interleave, ratio, status_kib, times
 
 from stm_jax import Model
 from stm_jax.config import PRESETS, STM_R18, STM_R50
 from stm_jax.nn.model import random_model
+from stm_jax.runtime.compile_watch import watch_compilation
 from stm_jax.runtime.freed_memory import keep_freed_memory
-
-COMPILED: collections.Counter[str] = collections.Counter()  # programs and milliseconds so far
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,14 +102,15 @@ def compare_network(options: Options, model: Model) -> None:
             contestants["torch"] = torch_calls(case, twin)
         for name, gflop in count_gflop(case, model).items():
             calls = {who: calls[name] for who, calls in contestants.items()}
-            first = compilations(calls)
+            with watch_compilation() as first:
+                for call in calls.values():
+                    call()
             memory = {who: peak_memory(call, who) for who, call in calls.items()}
-            before = COMPILED.copy()
-            seconds = interleave(calls, options.rounds)
-            late = (COMPILED - before)["programs"]
+            with watch_compilation() as late:
+                seconds = interleave(calls, options.rounds)
             print(
-                f"  {name}: {gflop:.1f} GFLOP; {first['programs']} programs compiled in "
-                f"{first['milliseconds'] / 1e3:.1f} s, {late} while measured"
+                f"  {name}: {gflop:.1f} GFLOP; {first.programs} programs compiled in "
+                f"{first.seconds:.1f} s, {late.programs} while measured"
             )
             for who, each in seconds.items():
                 print(
@@ -133,7 +131,6 @@ def compare_objects(options: Options, model: Model) -> None:
     frames = options.memory_frames[0]
     cases = [Case(model.config, "480p", count, frames, options.dtype) for count in (1, 5)]
     calls = {str(case): our_step(case, model) for case in cases}
-    compilations(calls)
     seconds = interleave(calls, options.rounds)
     print()
     for case, each in seconds.items():
@@ -151,7 +148,6 @@ def compare_presets(options: Options, model: Model) -> None:
             name: our_step(Case(one.config, size, 1, frames, options.dtype), one)
             for name, one in models.items()
         }
-        compilations(calls)
         seconds = interleave(calls, options.rounds)
         print(f"\n{size}, memory frames {frames}: step")
         for name, each in seconds.items():
@@ -195,14 +191,6 @@ SECTIONS = {
 }
 
 
-def compilations(calls: Calls) -> collections.Counter:
-    """Makes every call once, and returns what JAX compiled for that."""
-    before = COMPILED.copy()
-    for call in calls.values():
-        call()
-    return COMPILED - before
-
-
 def peak_memory(call: Callable[[], Any], who: str) -> str:
     """Returns what a call takes beyond what is held before it, where the system tells."""
     if jax.default_backend() == "cpu":
@@ -210,9 +198,9 @@ def peak_memory(call: Callable[[], Any], who: str) -> str:
             gc.collect()
             ctypes.CDLL("libc.so.6").malloc_trim(0)
             pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-            held = resident_peak()
+            held = status_kib("VmHWM")
             call()
-            return f"{resident_peak() - held:.0f} MiB"
+            return f"{(status_kib('VmHWM') - held) / 2**10:.0f} MiB"
         except (OSError, AttributeError):  # not Linux, or not glibc
             return "memory unknown"
     if who == "torch":
@@ -225,24 +213,10 @@ def peak_memory(call: Callable[[], Any], who: str) -> str:
     return "memory unknown" if peak is None else f"{peak / 2**20:.0f} MiB in all, so far"
 
 
-def resident_peak() -> float:
-    """Returns the most MiB of memory that this process has had."""
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 2**10
-
-
-def count_compilation(event: str, duration_secs: float, **_: Any) -> None:
-    """Adds to COMPILED; called by JAX."""
-    if event == "/jax/core/compile/backend_compile_duration":
-        COMPILED["programs"] += 1
-        COMPILED["milliseconds"] += round(1e3 * duration_secs)
-
-
 def main(options: Options) -> None:
     """Runs the sections one after the other."""
     keep_freed_memory()
     logging.getLogger("stm_jax").setLevel(logging.ERROR)  # the memory is full: on purpose
-    jax.monitoring.register_event_duration_secs_listener(count_compilation)
     threads = f", torch {torch.__version__} of {torch.get_num_threads()} threads" if torch else ""
     print(
         f"{options.config} {options.dtype} on {jax.devices()[0].device_kind}, {os.cpu_count()} "

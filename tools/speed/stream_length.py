@@ -20,7 +20,6 @@ The options of the model are those of `stm-jax segment`, such as `--memory fifo 
 import collections
 import dataclasses
 import itertools
-import pathlib
 import time
 
 import numpy as np
@@ -28,6 +27,7 @@ import tyro
 from jaxtyping import UInt8
 from PIL import Image
 from scipy import stats
+from turns import status_kib
 
 from stm_jax.commands.demo import CLIP, TRUTH
 from stm_jax.commands.shared.options import ModelOptions
@@ -71,7 +71,7 @@ def main(options: Options) -> None:
             before, begun = compilation.programs, time.perf_counter()
             ids = segmenter.step(clip[next(there_and_back)])
             seconds[number - 1] = time.perf_counter() - begun
-            kib[number - 1] = resident_kib()
+            kib[number - 1] = status_kib("VmRSS")
             compiled[number] += compilation.programs - before
             if number % options.block == 0:
                 last = np.median(seconds[number - options.block : number])
@@ -125,12 +125,6 @@ def report_time(seconds: np.ndarray, block: int) -> None:
 def slope(at: np.ndarray, values: np.ndarray) -> float:
     """Returns the slope of the line of least squares."""
     return float(np.polyfit(at - at.mean(), values, 1)[0])
-
-
-def resident_kib() -> int:
-    """Returns the resident memory of this process (Linux only)."""
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
 
 
 def rabbit(rows: int) -> tuple[UInt8[np.ndarray, "frames h w 3"], UInt8[np.ndarray, "h w"]]:
