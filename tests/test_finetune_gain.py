@@ -1,4 +1,4 @@
-"""The measure of fine-tuning trains on the given frames alone and scores the others alone."""
+"""The measure of fine-tuning: it trains on the given frames alone, and scores the others alone."""
 
 import pathlib
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stm_jax.config import TINY, Videos
+from stm_jax.config import TINY, Videos, YoutubeVos
 from stm_jax.data.sources import videos_of
 from stm_jax.nn.model import random_model
 from stm_jax.release import save
@@ -44,19 +44,28 @@ def test_only_frames_that_were_not_given_are_scored(tool, root: pathlib.Path):  
     assert some == tool.rest_j(model, video, [0, 4, 9])
 
 
-def test_a_row_from_the_given_frames_alone(
+def test_the_given_frames_are_copied_and_no_others(
+    tool,
+    root: pathlib.Path,  # noqa: F811
+):
+    video = next(v for v in videos_of(Videos(root)) if v.name == "two")
+    tool.copy_given(video, [0, 4, 9], root / "data")
+    copied = sorted(str(p.relative_to(root / "data")) for p in (root / "data").rglob("*.*"))
+    frames = [f"JPEGImages/two/{number:05d}.jpg" for number in (0, 4, 9)]
+    masks = [f"Annotations/two/{number:05d}.png" for number in (0, 4, 9)]
+    assert copied == [*masks, *frames]
+    (found,) = videos_of(YoutubeVos(root / "data"))  # the source of configs/finetune.py
+    assert [sample.image.stem for sample in found.samples] == ["00000", "00004", "00009"]
+
+
+def test_a_row_of_the_table(
     tool,
     root: pathlib.Path,  # noqa: F811
     tmp_path: pathlib.Path,
     capsys: pytest.CaptureFixture,
 ):
-    for number in (1, 2, 3):  # not given: they cannot be read, but their masks are there
-        (root / f"JPEGImages/480p/two/{number:05d}.jpg").write_bytes(b"")
     save(random_model(TINY), tmp_path / "tiny.safetensors")
     small = ("stages.0.data.size=32", "stages.0.steps=2", "stages.0.warmup_steps=0")
-    options = tool.Options(root, ("one",), str(tmp_path / "tiny.safetensors"), 3, small)
-    video = next(v for v in videos_of(Videos(root)) if v.name == "two")
-    tool.tuned(video, [0, 4, 9], options)
-    tool.main(options)
+    tool.main(tool.Options(root, ("one",), str(tmp_path / "tiny.safetensors"), 3, small))
     row, mean = capsys.readouterr().out.splitlines()[-2:]
     assert row.startswith("| one | 10 | 0, 4, 9 | ") and mean.startswith("| mean |")
