@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     from stm_jax.nn.model import Model
     from stm_jax.reads.protocol import Read
 
-MEMORY_HELP = """What is kept instead: a rule or a store and its knobs, such as fifo frames=8. There
-is every-nth, previous, first, evenly-spread, fifo, annotated, recent, random-frame, reservoir,
-confident, least-used, ucb, diverse, xmem, afb-urr, swift-net, or FILE.py:CLASS of your own."""
-READ_HELP = """How the memory is read: dense, slots, chunked, top-k, kernelized, regional, window,
-or FILE.py:NAME of your own, and its knobs, such as top-k k=30."""
+MEMORY_HELP = (
+    "What is kept instead: a rule or a store and its knobs, such as fifo frames=8. There is"
+    " every-nth, previous, first, evenly-spread, fifo, annotated, recent, random-frame, reservoir,"
+    " confident, least-used, ucb, diverse, xmem, afb-urr, swift-net, or FILE.py:CLASS of your own."
+)
+READ_HELP = (
+    "How the memory is read: dense, slots, chunked, top-k, kernelized, regional, window, or"
+    " FILE.py:NAME of your own, and its knobs, such as top-k k=30."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +59,8 @@ class ModelOptions(NetworkOptions):
 
     memorize_every: int = 5
     """Keep every n-th frame in memory."""
-    memory: Annotated[tuple[str, ...], tyro.conf.arg(help=" ".join(MEMORY_HELP.split()))] = ()
-    read: Annotated[tuple[str, ...], tyro.conf.arg(help=" ".join(READ_HELP.split()))] = ()
+    memory: Annotated[tuple[str, ...], tyro.conf.arg(help=MEMORY_HELP)] = ()
+    read: Annotated[tuple[str, ...], tyro.conf.arg(help=READ_HELP)] = ()
 
     def check(self) -> None:
         """Raises InputError if an option makes no sense, before anything heavy is imported."""
