@@ -29,10 +29,10 @@ def flat(model: Model) -> dict[str, np.ndarray]:
     return {path: np.asarray(array) for path, array in variables.items()}
 
 
-def message_of(weights: str | pathlib.Path) -> str:
+def message_of(source: str | pathlib.Path) -> str:
     """Returns the one line that loading it raises."""
     with pytest.raises(InputError) as caught:
-        weights.load(weights)
+        weights.load(source)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -198,7 +198,7 @@ def test_a_file_that_is_cut_off(saved, share):
 
 
 def test_an_unknown_name_lists_what_is_bundled(tmp_path, monkeypatch):
-    monkeypatch.setattr(release, "BUNDLED", tmp_path)
+    monkeypatch.setattr(weights.files, "BUNDLED", tmp_path)
     assert message_of("stm-r99").endswith("bundled are: none")
     weights.save(lively_model(), tmp_path / "stm-b.safetensors")
     weights.save(lively_model(), tmp_path / "stm-a.safetensors")

@@ -27,7 +27,7 @@ Validate = Callable[[int, Model], dict[str, float]]
 """Scores the model of a step on what it does not train on, e.g. {"J&F": 0.7, "J_mean": ...}."""
 
 
-def train(
+def fit(
     config: TrainConfig,
     run: pathlib.Path,
     *,

@@ -22,7 +22,7 @@ from stm_jax.weights.pytorch import variable_shapes
 FORMAT = "stm_jax"
 """The only key of the metadata: with two, equal weights would not always give equal files."""
 
-BUNDLED = pathlib.Path(__file__).parent / "assets"
+BUNDLED = pathlib.Path(__file__).parents[1] / "assets"
 
 
 def load(weights: str | os.PathLike) -> Model:
