@@ -16,9 +16,9 @@ GUIDE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "your_own_memo
 LONGEST = 24  # lines of a new rule or read, blank lines and docstrings included
 
 
-def blocks() -> list[str]:
-    """Returns the guide's Python, each block behind as many empty lines as the guide has above."""
-    text = GUIDE.read_text(encoding="utf-8")
+def blocks(page: pathlib.Path = GUIDE) -> list[str]:
+    """Returns a page's Python, each block behind as many empty lines as the page has above."""
+    text = page.read_text(encoding="utf-8")
     found = re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return ["\n" * text[: match.start(1)].count("\n") + match[1] for match in found]
 

@@ -20,7 +20,7 @@ from stm_jax.config import STM_R18, TINY, ModelConfig
 from stm_jax.errors import InputError
 from stm_jax.train.config import TrainConfig
 from stm_jax.train.run_config import write_config
-from stm_jax.weights import checkpoints
+from stm_jax.weights import checkpoints, files
 from tests.lively import lively_model
 
 
@@ -198,7 +198,7 @@ def test_a_file_that_is_cut_off(saved, share):
 
 
 def test_an_unknown_name_lists_what_is_bundled(tmp_path, monkeypatch):
-    monkeypatch.setattr(weights.files, "BUNDLED", tmp_path)
+    monkeypatch.setattr(files, "BUNDLED", tmp_path)
     assert message_of("stm-r99").endswith("bundled are: none")
     weights.save(lively_model(), tmp_path / "stm-b.safetensors")
     weights.save(lively_model(), tmp_path / "stm-a.safetensors")
