@@ -36,19 +36,17 @@ class AveragedSegmenter:
         capacity: int = DEFAULT_CAPACITY,
         device: Device | None = None,
     ) -> None:
-        """Nothing is compiled yet.
-
-        Args:
-            model: The network with its weights.
-            memorize_every: Every how many frames a frame stays in memory.
-            memory: What is written and dropped, instead: a rule or a store of stm_jax.memory.
-            read: How it is read: a read of stm_jax.reads; None for STM's.
-            scales: Factors of the short side; each is a stream.
-            flip: Whether each is also segmented mirrored, left to right.
-            short_side: Segment at this short side, times the scale; None for the frames' own.
-            dtype: float32 or bfloat16, of convolutions and memory.
-            capacity: The most frames that each stream's memory holds.
-            device: Where it computes; None for JAX's default.
+        """Args:
+        model: The network with its weights.
+        memorize_every: Every how many frames a frame stays in memory.
+        memory: What is written and dropped, instead: a rule or a store of stm_jax.memory.
+        read: How it is read: a read of stm_jax.ops; None for STM's.
+        scales: Factors of the short side; each is a stream.
+        flip: Whether each is also segmented mirrored, left to right.
+        short_side: Segment at this short side, times the scale; None for the frames' own.
+        dtype: float32 or bfloat16, of convolutions and memory.
+        capacity: The most frames that each stream's memory holds.
+        device: Where it computes; None for JAX's default.
         """
         if not scales or min(scales) <= 0:
             raise InputError(f"scales must be positive, at least one, not {tuple(scales)}")
