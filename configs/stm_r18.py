@@ -36,11 +36,11 @@ def get_config() -> TrainConfig:
     )
     # Things at the size that they have at 480 rows.
     full_size = dataclasses.replace(
-        remembering, sources=_sources(videos=0.6), objects=2, length=5, size=384, batch_size=1
+        remembering, sources=_sources(videos=0.6), objects=2, length=5, size=384, batch_size=2
     )
     stage = StageConfig(
         matching,
-        steps=6000,
+        steps=4000,
         learning_rate=3e-4,
         final_learning_rate=1e-4,
         warmup_steps=200,
@@ -54,14 +54,15 @@ def get_config() -> TrainConfig:
         stages=(
             stage,
             dataclasses.replace(
-                stage, data=remembering, steps=6000, learning_rate=2e-4, final_learning_rate=1e-4
+                stage, data=remembering, steps=3500, learning_rate=2e-4, final_learning_rate=1e-4
             ),
             dataclasses.replace(
-                stage, data=full_size, steps=6000, learning_rate=1e-4, final_learning_rate=1e-6
+                stage, data=full_size, steps=2500, learning_rate=1e-4, final_learning_rate=1e-6
             ),
         ),
         key_frames=64,
         trunk_factor=0.2,
+        freeze=("stems",),
         average_decay=0.998,
         checkpoint_every=100,
         validate_on=("dance-jump", "swing"),

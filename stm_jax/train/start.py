@@ -53,7 +53,7 @@ def given_weights(config: TrainConfig) -> Model | None:
         taken,
         wanted,
         f"start_from: {config.start_from} ({given.config.name}) for {network.name}",
-        f"start_anew={anew} starts them anew, and model=None in the configuration takes the "
+        f"start_anew={anew} starts them anew; or model=None in the configuration file takes the "
         "weights' own network",
     )
     return given
