@@ -72,6 +72,14 @@ def test_asking_for_fit_brings_jax():
     assert "jax" in modules_after("from stm_jax.train import fit")
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["eval.davis.score_frame", "train.fit", "data.Videos", "weights.to_pytorch", "config.STM_R50"],
+)
+def test_names_in_rooms_need_no_import_of_their_own(name):
+    modules_after(f"import stm_jax; stm_jax.{name}")
+
+
 def test_types_are_shipped():
     assert (PROJECT / "stm_jax" / "py.typed").is_file()
 

@@ -7,7 +7,6 @@ from typing import assert_type
 import numpy as np
 
 import stm_jax
-from stm_jax.data.config import DataConfig, Videos
 
 
 def follow(frames: np.ndarray, first_mask: np.ndarray, out: pathlib.Path) -> np.ndarray:
@@ -26,7 +25,7 @@ def follow(frames: np.ndarray, first_mask: np.ndarray, out: pathlib.Path) -> np.
 
 def train(videos: pathlib.Path, run: pathlib.Path) -> stm_jax.Model:
     """Trains the small network on a folder of videos."""
-    data = DataConfig(sources=(Videos(videos),), size=192, batch_size=2)
+    data = stm_jax.data.DataConfig(sources=(stm_jax.data.Videos(videos),), size=192, batch_size=2)
     stage = stm_jax.train.StageConfig(data, steps=100, learning_rate=1e-4)
     config = stm_jax.train.TrainConfig(stm_jax.config.STM_R18, (stage,), start_from="stm-r18")
     return assert_type(stm_jax.train.fit(config, run), stm_jax.Model)
