@@ -265,6 +265,14 @@ def test_gradients_that_are_no_numbers_stop_the_run(
     assert [line["skipped"] for line in lines] == [0, 1, 1]  # the first step made the weights NaN
 
 
+def test_a_run_folder_in_a_bucket_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = TrainConfig(TINY, (StageConfig(DataConfig(), steps=1, learning_rate=1.0),))
+    with pytest.raises(InputError, match="run is in a bucket.*mount it"):
+        fit(config, pathlib.Path("gs://bucket/run"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_learning_rates_of_two_stages():
     data = DataConfig()
     stages = (
