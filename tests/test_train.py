@@ -235,7 +235,9 @@ def test_the_command_trains_and_says_how_to_use_it(
     recipe = tmp_path / "recipe.py"
     recipe.write_text(
         "from pathlib import Path\n"
-        "from stm_jax.config import TINY, DataConfig, Photographs, StageConfig, TrainConfig\n"
+        "from stm_jax.config import TINY\n"
+        "from stm_jax.data import DataConfig, Photographs\n"
+        "from stm_jax.train import StageConfig, TrainConfig\n"
         "def get_config():\n"
         "    data = DataConfig((Photographs(Path('.')),), size=32, batch_size=2)\n"
         "    stage = StageConfig(data, steps=2, learning_rate=1e-3, warmup_steps=1)\n"
@@ -268,7 +270,7 @@ def test_gradients_that_are_no_numbers_stop_the_run(
 def test_a_run_folder_in_a_bucket_is_refused_before_anything_is_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = TrainConfig(TINY, (StageConfig(DataConfig(), steps=1, learning_rate=1.0),))
-    with pytest.raises(InputError, match="run is in a bucket.*mount it"):
+    with pytest.raises(InputError, match=r"run is in a bucket.*mount it"):
         fit(config, pathlib.Path("gs://bucket/run"))
     assert not list(tmp_path.iterdir())
 
