@@ -8,7 +8,7 @@ import numpy as np
 
 from stm_jax.errors import InputError
 from stm_jax.infer.segmenter import DEFAULT_CAPACITY, Segmenter
-from stm_jax.memory.protocol import Device, Memory
+from stm_jax.memory.protocol import Memory
 from stm_jax.nn.model import Model
 from stm_jax.reads.protocol import Read
 
@@ -34,13 +34,13 @@ class AveragedSegmenter:
         short_side: int | None = None,
         dtype: jax.typing.DTypeLike = jnp.float32,
         capacity: int = DEFAULT_CAPACITY,
-        device: Device | None = None,
+        device: jax.Device | None = None,  # pyright: ignore[reportInvalidTypeForm]
     ) -> None:
         """Args:
         model: The network with its weights.
         memorize_every: Every how many frames a frame stays in memory.
         memory: What is written and dropped, instead: a rule or a store of stm_jax.memory.
-        read: How it is read: a read of stm_jax.ops; None for STM's.
+        read: How it is read: a read of stm_jax.reads; None for STM's.
         scales: Factors of the short side; each is a stream.
         flip: Whether each is also segmented mirrored, left to right.
         short_side: Segment at this short side, times the scale; None for the frames' own.
