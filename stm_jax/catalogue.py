@@ -90,8 +90,9 @@ def table_of(package: str) -> str:
     for e in entries(package):
         knobs = (f"`{knob}={value}` {e.meanings.get(knob, '')}" for knob, value in e.knobs.items())
         told = (e.facts.get(fact) for fact in facts)
-        rows.append((f"`{e.name}`", e.summary.replace("|", "\\|"), *told, "<br>".join(knobs)))
-    return "\n".join(f"| {' | '.join(cell or '-' for cell in row)} |" for row in rows)
+        rows.append((f"`{e.name}`", e.summary, *told, "<br>".join(knobs)))
+    cells = ([(cell or "-").replace("|", "\\|") for cell in row] for row in rows)
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def chosen(

@@ -154,7 +154,7 @@ def make_step(
 def make_pmap_step(
     config: TrainConfig, stage: StageConfig, optimizer: optax.GradientTransformation
 ) -> Step:
-    """Returns the same step by `jax.pmap`: state and clips have a leading axis of devices."""
+    """Returns the same step for loops by `jax.pmap`: all has a leading axis of devices."""
     gradients = functools.partial(_gradients, config, stage)
     return jax.pmap(
         functools.partial(_step, config, optimizer, gradients), axis_name=DATA, donate_argnums=0
