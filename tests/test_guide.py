@@ -64,7 +64,9 @@ def test_what_it_makes_of_a_video(guide):
 
 def test_its_classes_are_found_from_the_command_line(tmp_path):
     mine = tmp_path / "mine.py"
-    mine.write_text("".join(b for b in blocks() if "class WhenItGrows" in b or "NearestRead:" in b))
+    mine.write_text(
+        "".join(b for b in blocks() if "class WhenItGrows" in b or "class NearestRead" in b)
+    )
     words = (f"{mine}:WhenItGrows", "frames=4"), (f"{mine}:NearestRead",)
     memory, read = chosen(*words, memorize_every=5)
     assert repr(memory) == "WhenItGrows(frames=4, share=0.25)"
