@@ -13,24 +13,16 @@ import dataclasses
 import runpy
 from pathlib import Path
 
-from stm_jax.data.config import DataConfig, YoutubeVos
-from stm_jax.train.config import StageConfig, TrainConfig
+from stm_jax.data.config import YoutubeVos
+from stm_jax.train.config import TrainConfig
 
 
 def get_config() -> TrainConfig:
-    """Returns the recipe; its paths are relative to DIR."""
-    first = Path(__file__).with_name("static_pretrain.py")
-    pretraining: TrainConfig = runpy.run_path(str(first))["get_config"]()
-    data = DataConfig(
-        sources=(YoutubeVos(Path("youtube-vos/train")),),
-        pasted=0,
-        objects=3,
-        size=384,
-        batch_size=4,
-        first_skip=0,
-        last_skip=25,
+    """Returns the recipe, that for DAVIS without DAVIS; its paths are relative to DIR."""
+    beside = Path(__file__).with_name("davis_main.py")
+    config: TrainConfig = runpy.run_path(str(beside))["get_config"]()
+    *pretraining, videos = config.stages
+    data = dataclasses.replace(videos.data, sources=(YoutubeVos(Path("youtube-vos/train")),))
+    return dataclasses.replace(
+        config, stages=(*pretraining, dataclasses.replace(videos, data=data))
     )
-    videos = StageConfig(
-        data, steps=260_000, learning_rate=1e-5, final_learning_rate=1e-5, warmup_steps=0
-    )
-    return dataclasses.replace(pretraining, stages=(*pretraining.stages, videos))

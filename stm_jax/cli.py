@@ -4,33 +4,33 @@ Exit status: 0 done, 2 a wrong option, a bad input or a full disk, 130 stopped b
 """
 
 import errno
+import shlex
 import sys
 from collections.abc import Sequence
 
 import tyro
 
-from stm_jax.commands.attention import LookAtAttention
+from stm_jax.commands.attention import Attention
 from stm_jax.commands.benchmark_dataset import BenchmarkDataset
 from stm_jax.commands.compare import Compare
 from stm_jax.commands.convert import Convert
 from stm_jax.commands.demo import Demo
 from stm_jax.commands.evaluate import Evaluate
-from stm_jax.commands.export import Export
 from stm_jax.commands.segment import Segment
 from stm_jax.commands.train import Train
 from stm_jax.commands.variants import Variants
 from stm_jax.errors import InputError
 from stm_jax.runtime.freed_memory import keep_freed_memory
+from stm_jax.version import versions
 
 # Each a dataclass whose fields are the options, with a method run().
 COMMANDS = {
-    "attention": LookAtAttention,
+    "attention": Attention,
     "benchmark-dataset": BenchmarkDataset,
     "compare": Compare,
     "convert": Convert,
     "demo": Demo,
     "evaluate": Evaluate,
-    "export": Export,
     "segment": Segment,
     "train": Train,
     "variants": Variants,
@@ -39,11 +39,18 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit status; wrong options raise SystemExit(2)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words == ["--version"]:
+        return _print_versions()
+    if words[:1] == ["export"]:  # until 0.1.0; the word is kept free for exported programs
+        return _fail(_instead_of_export(words[1:]))
     command = tyro.extras.subcommand_cli_from_dict(
         COMMANDS,
         prog="stm-jax",
-        description="Space-Time Memory Networks: follow objects through a video.",
-        args=arguments,
+        description="Space-Time Memory Networks: follow objects through a video."
+        " `stm-jax --version` tells the versions and the devices.",
+        args=words,
+        config=(tyro.conf.OmitArgPrefixes,),
     )
     keep_freed_memory()
     try:
@@ -64,6 +71,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 130
     return 0
+
+
+def _print_versions() -> int:
+    import jax
+
+    found = versions()
+    print(f"stm_jax {found.pop('stm_jax')}")
+    print(", ".join(f"{name} {version}" for name, version in found.items()))
+    print(f"devices: {', '.join(f'{each} ({each.device_kind})' for each in jax.devices())}")
+    return 0
+
+
+def _instead_of_export(words: Sequence[str]) -> str:
+    rest = shlex.join(word for word in words if word != "--best") or "RUN_FOLDER OUT"
+    best = ", with RUN_FOLDER/best.safetensors for RUN_FOLDER" if "--best" in words else ""
+    return f"export is a case of convert now, type: stm-jax convert {rest}{best}"
 
 
 def _fail(message: str) -> int:

@@ -7,6 +7,7 @@ import pathlib
 
 import pytest
 
+from stm_jax.cli import COMMANDS
 from stm_jax.config import STM_R50
 from stm_jax.weights.pytorch import variable_shapes
 
@@ -20,7 +21,7 @@ EVERYTHING = NETWORK | {"runtime", "data", "eval", "report", "train", "benchmark
 MAY_IMPORT = {
     "config": set(),
     "errors": set(),
-    "files": set(),
+    "files": {"errors"},
     "version": set(),
     "ops": BASE,
     "nn": BASE | {"ops"},
@@ -35,7 +36,7 @@ MAY_IMPORT = {
     "train": NETWORK | {"data", "eval", "runtime"},
     "benchmark": NETWORK | {"runtime", "data", "eval", "report"},
     "__init__": EVERYTHING,  # the public names
-    "runtime": BASE | {"nn"},
+    "runtime": BASE,
     "commands": EVERYTHING | {"__init__"},
     "cli": BASE | {"commands", "runtime", "__init__"},
     "__main__": {"cli"},
@@ -131,7 +132,7 @@ def test_configurations_need_the_standard_library_only():
 
 
 def test_no_tensorflow():
-    for path in [*SOURCES, *PROJECT.glob("configs/*.py"), *PROJECT.glob("tools/*.py")]:
+    for path in [*SOURCES, *PROJECT.glob("configs/*.py"), *PROJECT.glob("tools/**/*.py")]:
         assert not libraries(path) & {"tensorflow", "clu"}, path
         if path.name not in TFDS_CALLERS:
             assert "tensorflow_datasets" not in libraries(path), path
@@ -166,3 +167,18 @@ def test_stm_r50_has_the_sizes_of_the_original(shared):
     theirs = json.loads((shared / "golden" / "stm_state_dict_shapes.json").read_text())
     ours = [math.prod(struct.shape) for struct in variable_shapes(STM_R50).values()]
     assert sorted(ours) == sorted(math.prod(shape) for shape in theirs.values())
+
+
+def test_an_option_of_several_commands_is_declared_once():
+    names = {command.__name__ for command in COMMANDS.values()}
+    declared: dict[str, list[str]] = {}
+    for path in [*PACKAGE.glob("commands/**/*.py"), *PROJECT.glob("tools/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            for each in node.body if node.name.endswith("Options") or node.name in names else ():
+                if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+                    declared.setdefault(each.target.id, []).append(f"{path.name}: {node.name}")
+    shared = ("weights", "memory", "read", "size", "memorize_every", "mask", "overwrite")
+    for option in (*shared, "protocol", "split", "sequences", "root", "heat_maps"):
+        assert len(declared[option]) == 1, declared[option]

@@ -62,7 +62,7 @@ def test_it_draws_the_frames_in_memory(inputs, tmp_path, monkeypatch, capsys):
         (["--memorize-every", "0"], "--memorize-every is 0"),
         (["--size", "8"], "--size is 8"),
         (["--out", "where.jpg"], "--out is where.jpg: give the name of a .png file"),
-        (["--out", "nowhere/where.png"], "nowhere is no folder"),
+        (["--out", "nowhere/where.png"], "there is no folder nowhere"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -100,4 +100,4 @@ def test_inputs_are_never_written_over(inputs, capsys):
 def test_a_frame_behind_the_end(inputs, tmp_path, capsys):
     # 7 frames in the folder: known beforehand, so nothing is segmented in vain.
     assert run(inputs, tmp_path / "where.png", "--frame", "7") == 2
-    assert "has no frame 7: its last is frame 6" in capsys.readouterr().err
+    assert "there is no frame 7: the last is frame 6" in capsys.readouterr().err

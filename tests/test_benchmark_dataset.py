@@ -338,9 +338,11 @@ def test_a_bad_root_is_found_without_jax(data, tmp_path):
     program = """
 import pathlib, sys
 from stm_jax.commands.benchmark_dataset import BenchmarkDataset
+from stm_jax.commands.shared.options import BenchmarkOptions, ResultOptions
 from stm_jax.errors import InputError
 try:
-    BenchmarkDataset(pathlib.Path(sys.argv[1]), "folder", pathlib.Path("out")).run()
+    data = BenchmarkOptions(root=pathlib.Path(sys.argv[1]), protocol="folder")
+    BenchmarkDataset(data, ResultOptions(pathlib.Path("out"))).run()
 except InputError as error:
     print(error)
 assert "jax" not in sys.modules

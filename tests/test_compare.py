@@ -8,7 +8,7 @@ from stm_jax.cli import main
 from stm_jax.errors import InputError
 from stm_jax.eval.comparison import compare_runs
 from stm_jax.eval.davis import ObjectScores
-from stm_jax.eval.scores import Scores, write_json
+from stm_jax.eval.scores import Scores, write_scores_json
 
 
 def run(values: dict[str, float | list[float]], protocol: str = "davis2017") -> Scores:
@@ -100,8 +100,8 @@ def test_runs_that_cannot_be_compared_are_refused():
 @pytest.fixture
 def files(tmp_path):
     paths = tmp_path / "one.json", tmp_path / "two.json"
-    write_json(paths[0], run({"a": 0.5, "b": 0.7}))
-    write_json(paths[1], run({"a": 0.4, "b": 1.0}))
+    write_scores_json(paths[0], run({"a": 0.5, "b": 0.7}))
+    write_scores_json(paths[1], run({"a": 0.4, "b": 1.0}))
     return [str(path) for path in paths]
 
 

@@ -1,14 +1,17 @@
 """`stm-jax convert` from end to end, with a tiny network."""
 
 import importlib.util
+import json
 import os
 import pathlib
 import sys
 
+import jax
 import numpy as np
 import pytest
 import safetensors.numpy
 
+import stm_jax
 import stm_jax.commands.convert as command
 from stm_jax import weights
 from stm_jax.cli import main
@@ -78,7 +81,9 @@ def test_to_ours(inputs, tmp_path, capsys, state_dict, name):
     out = tmp_path / "out.safetensors"
     assert run(inputs / name, out) == 0
     told = capsys.readouterr()
-    assert told.out == f"{out}: tiny, {len(state_dict)} entries\n" and told.err == ""
+    size = out.stat().st_size / 1e6
+    assert told.out == f"{out}: tiny, {len(state_dict)} entries, {size:.1f} MB\n"
+    assert told.err == ""
     assert_holds(out, state_dict)
     assert os.listdir(tmp_path) == ["out.safetensors"]
 
@@ -129,7 +134,7 @@ def test_networks_that_differ_are_told(inputs, tmp_path, capsys, monkeypatch, wr
         spoiled |= dict(zip(names, (second, first), strict=True))
         save(weights.from_pytorch(spoiled), path, **options)
 
-    monkeypatch.setattr(release, "save", wrongly)
+    monkeypatch.setattr(files, "save", wrongly)
     monkeypatch.setattr(command, "changed_entries", lambda *_: [])
     assert run(inputs / "theirs.npz", tmp_path / "out.safetensors", "--verify") == 2
     line = error_line(capsys)
@@ -139,7 +144,7 @@ def test_networks_that_differ_are_told(inputs, tmp_path, capsys, monkeypatch, wr
 
 def test_entries_that_change_are_told(inputs, tmp_path, capsys, monkeypatch):
     save = files.save
-    monkeypatch.setattr(release, "save", lambda m, p, **o: save(m, p, dtype=np.float16, **o))
+    monkeypatch.setattr(files, "save", lambda m, p, **o: save(m, p, dtype=np.float16))
     assert run(inputs / "theirs.npz", tmp_path / "out.safetensors", "--verify") == 2
     assert "entries came back changed, Decoder.RF2.ResFS.conv1.bias for one" in error_line(capsys)
 
@@ -198,3 +203,46 @@ def test_the_random_clip_exercises_padding_and_movement():
     assert mask.shape == (90, 118) and np.unique(mask).tolist() == [0, 1, 2]
     patch = frames[0][mask == 1]
     np.testing.assert_array_equal(frames[1, 12:46, 13:41].reshape(-1, 3), patch)
+
+
+def test_half_precision_and_a_line_of_origin(inputs, tmp_path, capsys):
+    half, whole = tmp_path / "half.safetensors", tmp_path / "whole.safetensors"
+    assert run(inputs / "run", half, "--dtype", "float16", "--about", "a run") == 0
+    assert run(inputs / "run", whole) == 0
+    assert half.stat().st_size < 0.7 * whole.stat().st_size
+    abouts = []
+    for path in (half, whole):
+        with safetensors.safe_open(path, "numpy") as file:
+            abouts.append(json.loads(file.metadata()["stm_jax"])["about"])
+    assert abouts == ["a run", "converted from run"]
+    kernel = "params/query_head/key/conv/kernel"
+    stored = safetensors.numpy.load_file(whole)[kernel].astype(np.float16)
+    np.testing.assert_array_equal(safetensors.numpy.load_file(half)[kernel], stored)
+
+
+@pytest.mark.parametrize("more", [("o.pth",), ("o.safetensors", "--verify")])
+def test_half_precision_is_refused_where_it_has_no_meaning(inputs, tmp_path, capsys, more):
+    out, *options = more
+    assert run(inputs / "ours.safetensors", tmp_path / out, "--dtype", "float16", *options) == 2
+    assert "--dtype float16 is for OUT.safetensors" in error_line(capsys)
+    assert os.listdir(tmp_path) == []
+
+
+def test_export_says_what_to_type_now(capsys):
+    assert main(["export", "my run", "out.safetensors", "--dtype", "float16"]) == 2
+    assert error_line(capsys) == (
+        "export is a case of convert now, type: "
+        "stm-jax convert 'my run' out.safetensors --dtype float16"
+    )
+    assert main(["export", "run", "out.pth", "--best"]) == 2
+    assert error_line(capsys).endswith(
+        "convert run out.pth, with RUN_FOLDER/best.safetensors for RUN_FOLDER"
+    )
+
+
+def test_versions_and_devices_are_told(capsys):
+    assert main(["--version"]) == 0
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == f"stm_jax {stm_jax.__version__}"
+    assert second.startswith("python ") and f"jax {jax.__version__}" in second
+    assert str(jax.devices()[0]) in third

@@ -88,7 +88,7 @@ def test_the_page_gets_what_a_run_noted_beside_its_masks(walk, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--json", "nowhere/scores.json"], "nowhere: no such folder"),
+        (["--json", "nowhere/scores.json"], "there is no folder nowhere"),
         (["--csv", "."], ". is a folder"),
         (["--sequences", "run"], "no sequence run"),
         (["--split", "test"], "no list of the split test"),

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stm_jax.commands.shared.options import ModelOptions
 from stm_jax.config import TINY
 from stm_jax.data.config import Videos, YoutubeVos
 from stm_jax.data.sources import videos_of
+from stm_jax.infer.segmenter import Segmenter
 from stm_jax.nn.model import random_model
 from stm_jax.weights.files import save
 from tests.conftest import PROJECT
@@ -35,14 +37,14 @@ def test_only_frames_that_were_not_given_are_scored(tool, root: pathlib.Path):  
         if number in (4, 9):
             Image.fromarray(np.full((64, 96), 255, np.uint8)).save(path)
     video = videos_of(Videos(root))[0]
-    model = lively_model()
-    some = tool.rest_j(model, video, [0, 4, 9])
+    segmenter = Segmenter(lively_model())
+    some = tool.rest_j(segmenter, video, [0, 4, 9])
     assert 0 < some < 1
-    assert some != tool.rest_j(model, video, [0])
+    assert some != tool.rest_j(segmenter, video, [0])
     for number in (4, 9):
         path = root / f"Annotations/480p/one/{number:05d}.png"
         Image.fromarray(np.zeros((64, 96), np.uint8)).save(path)
-    assert some == tool.rest_j(model, video, [0, 4, 9])
+    assert some == tool.rest_j(segmenter, video, [0, 4, 9])
 
 
 def test_the_given_frames_are_copied_and_no_others(
@@ -67,6 +69,7 @@ def test_a_row_of_the_table(
 ):
     save(random_model(TINY), tmp_path / "tiny.safetensors")
     small = ("stages.0.data.size=32", "stages.0.steps=2", "stages.0.warmup_steps=0")
-    tool.main(tool.Options(root, ("one",), str(tmp_path / "tiny.safetensors"), 3, small))
+    model = ModelOptions(str(tmp_path / "tiny.safetensors"))
+    tool.main(tool.Options(root, ("one",), 3, small, model))
     row, mean = capsys.readouterr().out.splitlines()[-2:]
     assert row.startswith("| one | 10 | 0, 4, 9 | ") and mean.startswith("| mean |")

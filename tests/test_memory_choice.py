@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -13,8 +14,7 @@ import stm_jax.infer.averaged
 from stm_jax import catalogue as memory_choice
 from stm_jax.benchmark.variant_list import VARIANTS
 from stm_jax.catalogue import MEMORIES, READS, chosen, name_of, noted
-from stm_jax.commands.benchmark_dataset import BenchmarkDataset
-from stm_jax.commands.segment import Segment
+from stm_jax.cli import main
 from stm_jax.errors import InputError
 from stm_jax.infer.averaged import AveragedSegmenter
 from stm_jax.memory.rules.confident import Confident
@@ -118,10 +118,11 @@ def test_the_note_tells_knobs_apart_and_survives_json():
         assert json.loads(json.dumps(note, allow_nan=False)) == note
 
 
-@pytest.mark.parametrize("command", [Segment, BenchmarkDataset])
-def test_help_names_every_memory_and_read(command):
-    source = pathlib.Path(sys.modules[command.__module__].__file__).read_text()
-    words = set(source.replace(",", " ").replace(".", " ").replace(":", " ").split())
+@pytest.mark.parametrize("command", ["segment", "benchmark-dataset", "attention", "demo"])
+def test_help_names_every_memory_and_read(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    words = set(re.split(r"[^a-z-]+", capsys.readouterr().out))
     assert {name_of(kind) for kind in (*MEMORIES, *READS)} <= words
 
 

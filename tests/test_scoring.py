@@ -10,7 +10,13 @@ from PIL import Image
 from stm_jax.data.benchmarks import benchmark_sequences
 from stm_jax.errors import InputError
 from stm_jax.eval import scoring
-from stm_jax.eval.scores import read_scores, scores_from_json, scores_to_json, write_csv, write_json
+from stm_jax.eval.scores import (
+    read_scores,
+    scores_from_json,
+    scores_to_json,
+    write_scores_csv,
+    write_scores_json,
+)
 from tests.benchmark_trees import write_palette
 from tests.scored_trees import davis, moving, write_davis, write_masks, write_youtube_vos
 
@@ -262,7 +268,7 @@ def test_youtube_vos_never_guesses_which_are_seen(youtube_vos, tmp_path):
 def test_json_gives_back_the_same_scores(youtube_vos, tmp_path):
     gone(tmp_path / "masks/zebra/00010.png")
     scores = score(tmp_path / "masks", youtube_vos, "youtube-vos")
-    write_json(tmp_path / "scores.json", scores)
+    write_scores_json(tmp_path / "scores.json", scores)
     assert read_scores(tmp_path / "scores.json") == scores
     content = json.loads((tmp_path / "scores.json").read_text())
     assert content["frames"]["zebra_1"] == {
@@ -290,7 +296,7 @@ def test_json_that_is_something_else_is_refused(content):
 
 def test_csv_has_a_row_for_each_object_and_all(walk, tmp_path):
     gone(tmp_path / "masks/walk/00004.png")
-    write_csv(tmp_path / "scores.csv", score(tmp_path / "masks", walk, "davis2017"))
+    write_scores_csv(tmp_path / "scores.csv", score(tmp_path / "masks", walk, "davis2017"))
     assert (tmp_path / "scores.csv").read_text().splitlines() == [
         "sequence,object,J&F,J_mean,J_recall,J_decay,F_mean,F_recall,F_decay",
         "walk,1,0.75,0.75,0.75,0.5,0.75,0.75,0.5",

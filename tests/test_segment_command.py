@@ -381,6 +381,6 @@ def test_frames_are_not_held(inputs, tmp_path, monkeypatch):
                 yield picture
                 del picture
 
-    monkeypatch.setattr(command, "open_frames", lambda path: Long)
+    monkeypatch.setattr("stm_jax.commands.shared.options.open_frames", lambda path: Long)
     assert run(inputs, tmp_path / "out") == 0
     assert len(most) == 40 and max(most) <= 4

@@ -12,6 +12,7 @@ import pytest
 from stm_jax import weights
 from stm_jax.benchmark.variant_results import COLUMNS, write_results
 from stm_jax.cli import main
+from stm_jax.commands.shared.options import BenchmarkOptions, ResultOptions
 from stm_jax.commands.variants import Variants, chosen_variants
 from stm_jax.data.image_files import read_rgb
 from stm_jax.data.masks import read_mask
@@ -116,7 +117,8 @@ def test_what_is_done_is_not_run_again(data, compared, monkeypatch, capsys):
 
 
 def test_other_bundled_weights_are_noticed(data, tmp_path, monkeypatch):
-    options = Variants(root=data / "davis", protocol="davis2016", out=tmp_path)
+    given = BenchmarkOptions(root=data / "davis", protocol="davis2016")
+    options = Variants(given, ResultOptions(tmp_path))
     settings = options._shared_settings()
     monkeypatch.setattr("stm_jax.weights.files.BUNDLED", tmp_path)
     (tmp_path / "stm-r18.safetensors").write_bytes(b"others")

@@ -3,8 +3,8 @@
     python tools/finetune_gain.py --videos DIR --sequences dance-jump swing
 
 Each video is trained on alone, from the weights, by configs/finetune.py and a few of its frames,
-evenly spread. Before and after, it is followed from its first mask at its own size by STM's rule
-(every fifth frame, first and previous), and J is the mean over the frames that were not given.
+evenly spread. Before and after, it is followed from its first mask, with the options of the model
+as of `stm-jax segment`, and J is the mean over the frames that were not given.
 """
 
 import dataclasses
@@ -17,12 +17,12 @@ import numpy as np
 import tyro
 
 import stm_jax
+from stm_jax.commands.shared.options import ModelOptions
 from stm_jax.commands.train import changed, load_config, with_root
 from stm_jax.data.config import Videos
 from stm_jax.data.samples import Video
 from stm_jax.data.sources import videos_of
 from stm_jax.eval.davis import region_similarity
-from stm_jax.runtime.compile_cache import enable_compilation_cache
 from stm_jax.runtime.freed_memory import keep_freed_memory
 from stm_jax.train.loop import fit
 
@@ -37,12 +37,11 @@ class Options:
     """Folder with JPEGImages and Annotations, every frame with its mask."""
     sequences: tuple[str, ...]
     """Which videos, one after the other."""
-    weights: str = "stm-r18"
-    """Bundled name, .safetensors file or run folder."""
     frames: int = 5
     """How many frames are given with their masks."""
     changes: tuple[str, ...] = ()
     """Changes to the recipe, NAME=VALUE, as `stm-jax train` takes them."""
+    model: tyro.conf.OmitArgPrefixes[ModelOptions] = dataclasses.field(default_factory=ModelOptions)
 
 
 def given_of(length: int, frames: int) -> list[int]:
@@ -58,9 +57,8 @@ def copy_given(video: Video, given: list[int], folder: pathlib.Path) -> None:
             shutil.copy(str(file), folder / kind / video.name)
 
 
-def rest_j(model: stm_jax.Model, video: Video, given: list[int]) -> float:
+def rest_j(segmenter: stm_jax.Segmenter, video: Video, given: list[int]) -> float:
     """Returns J of "some object" over the frames that were not given."""
-    segmenter = stm_jax.Segmenter(model, memorize_every=5)
     overlaps = []
     for number, sample in enumerate(video.samples):
         frame, truth = sample.read()
@@ -78,7 +76,7 @@ def tuned(video: Video, given: list[int], options: Options) -> stm_jax.Model:
     with tempfile.TemporaryDirectory() as made:
         folder = pathlib.Path(made)
         copy_given(video, given, folder / "data")
-        changes = (f"start_from={options.weights}", *options.changes)
+        changes = (f"start_from={options.model.weights}", *options.changes)
         config = changed(load_config(RECIPE), changes)
         return fit(with_root(config, folder / "data"), folder / "run")
 
@@ -86,8 +84,7 @@ def tuned(video: Video, given: list[int], options: Options) -> stm_jax.Model:
 def main(options: Options) -> None:
     """Prints a row for each sequence, and the mean."""
     keep_freed_memory()
-    enable_compilation_cache()
-    before = stm_jax.load(options.weights)
+    before = options.model.load()
     rows = []
     print("| sequence | frames | given | J before | J after | gain | minutes of training |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
@@ -96,9 +93,9 @@ def main(options: Options) -> None:
             continue
         given = given_of(len(video.samples), options.frames)
         begun = time.perf_counter()
-        after = tuned(video, given, options)
+        after = dataclasses.replace(before, model=tuned(video, given, options))
         minutes = (time.perf_counter() - begun) / 60
-        row = [rest_j(model, video, given) for model in (before, after)]
+        row = [rest_j(each.segmenter(), video, given) for each in (before, after)]
         rows.append(row)
         numbers = ", ".join(map(str, given))
         print(

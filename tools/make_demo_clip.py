@@ -11,14 +11,15 @@ was drawn on the frames of the clip as it is in the repository. Other versions o
 other bytes, and pictures that differ a little from those the masks were drawn on.
 """
 
-import argparse
 import itertools
-import os
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import tyro
 from av.video.reformatter import Interpolation
+
+from stm_jax.files import writing_whole
 
 FIRST_FRAME = 44
 FRAMES = 61
@@ -32,11 +33,15 @@ METADATA = {
 }
 
 
-def make_clip(excerpt: Path, clip: Path) -> None:
-    """Cut, scale and encode the clip. Writes H.264, yuv420p, without sound."""
-    unfinished = clip.with_name(f".{clip.stem}.unfinished{clip.suffix}")
-    try:
-        with av.open(excerpt) as source, av.open(unfinished, "w") as target:
+def make_clip(excerpt: tyro.conf.Positional[Path], clip: tyro.conf.Positional[Path]) -> None:
+    """Cuts, scales and encodes the clip: H.264, yuv420p, without sound.
+
+    Args:
+        excerpt: 132 frames of Big Buck Bunny, 1280x720.
+        clip: The .mp4 file to write.
+    """
+    with writing_whole(clip) as unfinished:
+        with av.open(excerpt) as source, av.open(unfinished, "w", format="mp4") as target:
             target.metadata.update(METADATA)
             stream = target.add_stream("libx264", rate=RATE, options=X264_OPTIONS)
             stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -55,18 +60,7 @@ def make_clip(excerpt: Path, clip: Path) -> None:
             raise SystemExit(
                 f"{excerpt} has {FIRST_FRAME + written} frames; {FIRST_FRAME + FRAMES} are needed"
             )
-        os.replace(unfinished, clip)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Make the demonstration clip of stm_jax.")
-    parser.add_argument("excerpt", type=Path, help="132 frames of Big Buck Bunny, 1280x720")
-    parser.add_argument("clip", type=Path, help="the clip to write, an .mp4 file")
-    arguments = parser.parse_args()
-    make_clip(arguments.excerpt, arguments.clip)
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(make_clip)

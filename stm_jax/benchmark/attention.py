@@ -1,27 +1,30 @@
 """Where the worst frames of a data set looked: heat maps for the report page."""
 
 import dataclasses
-import io
+import itertools
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from stm_jax.benchmark.folder import BenchmarkFolder
 from stm_jax.benchmark.plan import Program
 from stm_jax.benchmark.work import follow
 from stm_jax.data.benchmarks import BenchmarkSequence
-from stm_jax.data.image_files import read_rgb
+from stm_jax.data.image_files import read_rgb, write_png
 from stm_jax.errors import InputError
 from stm_jax.eval.scores import Scores
-from stm_jax.files import write_whole
 from stm_jax.runtime.progress import FrameProgress
 
 if TYPE_CHECKING:
+    from stm_jax.infer.attention import Attention
     from stm_jax.infer.segmenter import Segmenter
+
+Frame = UInt8[np.ndarray, "height width 3"]
+Ids = UInt8[np.ndarray, "height width"]
 
 
 class Place(NamedTuple):
@@ -78,11 +81,9 @@ def draw_attention(
             except InputError as error:  # a memory without whole frames
                 progress.say(f"no heat maps: {error}")
                 return
-            encoded = io.BytesIO()
-            sheet.save(encoded, format="PNG")
             path = folder.attention_of(sequence)
             path.parent.mkdir(exist_ok=True)
-            write_whole(path, encoded.getvalue())
+            write_png(path, sheet)
 
 
 def worst_place(sequence: BenchmarkSequence, scores: Scores) -> Place | None:
@@ -113,6 +114,59 @@ def middle_of(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int] | None:
     return int(row), int(column)
 
 
+def look_up_to(
+    frames: Callable[[], Iterator[Frame]],
+    answer: Callable[[int, Frame], Ids],
+    segmenter: "Segmenter",
+    number: int,
+    pixel: tuple[int, int],
+    first: int = 0,
+) -> "tuple[Attention, dict[int, Frame], dict[int, Ids]]":
+    """Segments up to a frame, and looks where its read goes at a pixel.
+
+    Args:
+        frames: Gives the frames of a video; called twice.
+        answer: Has the segmenter answer the next frame, which has this number.
+        segmenter: Whose stream that is.
+        number: Which frame.
+        pixel: Row and column in it.
+        first: The number of the stream's first frame; those before it are left out.
+
+    Returns:
+        Where it looks, by the numbers of the frames, and the frames and masks that are drawn, by
+        number.
+
+    Raises:
+        InputError: A frame cannot be used, there is no such frame, or the memory has no frames.
+    """
+    packed: dict[int, bytes] = {}  # all masks, for which are drawn is known at the end
+    found = None
+    for index, frame in itertools.islice(enumerate(frames()), first, number + 1):
+        if index in (first + 1, number):  # first + 1: what cannot be shown is told at once
+            found = segmenter.look(frame, *pixel)
+        packed[index] = zlib.compress(answer(index, frame).tobytes())
+    if found is None or number not in packed:
+        raise no_such_frame(number, first + len(packed) - 1)
+    # Numbers of the stream become those of the video.
+    numbers = np.where(found.frame_numbers >= 0, first + found.frame_numbers, -1)
+    drawn = {*numbers.tolist(), number}
+    pictures = {
+        index: frame
+        for index, frame in itertools.islice(enumerate(frames()), number + 1)
+        if index in drawn
+    }
+    masks = {
+        index: np.frombuffer(zlib.decompress(packed[index]), np.uint8).reshape(frame.shape[:2])
+        for index, frame in pictures.items()
+    }
+    return dataclasses.replace(found, frame_numbers=numbers), pictures, masks
+
+
+def no_such_frame(number: int, last: int) -> InputError:
+    """Returns the error that tells of it."""
+    return InputError(f"there is no frame {number}: the last is frame {last}")
+
+
 def _sheet(
     sequence: BenchmarkSequence,
     program: Program,
@@ -123,26 +177,18 @@ def _sheet(
     """Segments up to a frame and draws where it looks."""
     from stm_jax.report.heat import Sheet
 
-    first, attention, shape = min(sequence.given), None, (0, 0)
-    packed: dict[int, bytes] = {}  # all masks, for which are drawn is known at the end
-    for index in range(first, place.frame + 1):
-        frame = read_rgb(sequence.frames[index])
-        if index in (first + 1, place.frame):  # first + 1: what cannot be shown is told at once
-            attention = segmenter.look(frame, *place.pixel)
+    first = min(sequence.given)
+
+    def answer(index: int, frame: Frame) -> Ids:
         given = sequence.given_mask(index) if index in sequence.given else None
         ids = follow(segmenter, program, frame, given, begins=index == first)
-        packed[index], shape = zlib.compress(ids.tobytes()), ids.shape
         tick()
-    assert attention is not None
-    # Numbers of the stream, which begins with the first given mask, become those of the sequence.
-    numbers = np.where(attention.frame_numbers >= 0, first + attention.frame_numbers, -1)
-    drawn = {*numbers[numbers >= 0].tolist(), place.frame}
-    return Sheet(
-        attention=dataclasses.replace(attention, frame_numbers=numbers),
-        index=segmenter.object_ids.index(place.object_id),
-        object_id=place.object_id,
-        pixel=place.pixel,
-        frame_number=place.frame,
-        pictures={i: read_rgb(sequence.frames[i]) for i in drawn},
-        ids={i: np.frombuffer(zlib.decompress(packed[i]), np.uint8).reshape(shape) for i in drawn},
-    ).draw()
+        return ids
+
+    def frames() -> Iterator[Frame]:
+        return map(read_rgb, sequence.frames)
+
+    looked = look_up_to(frames, answer, segmenter, place.frame, place.pixel, first)
+    attention, pictures, ids = looked
+    index = segmenter.object_ids.index(place.object_id)
+    return Sheet(attention, index, place.object_id, place.pixel, place.frame, pictures, ids).draw()

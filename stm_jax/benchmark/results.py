@@ -1,12 +1,13 @@
-"""What `stm-jax benchmark-dataset` tells in the end: speed, memory, scores, the report."""
+"""What is told of masks in the end: speed, memory, scores, the report."""
 
-import sys
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from stm_jax.benchmark.folder import BenchmarkFolder
+from stm_jax.benchmark.folder import noted_beside
 from stm_jax.data.benchmarks import BenchmarkSequence, Protocol
 from stm_jax.runtime.progress import FrameProgress
+from stm_jax.runtime.used_memory import process_peak
 
 if TYPE_CHECKING:
     from stm_jax.eval.scores import Scores
@@ -37,74 +38,55 @@ def _peak_memory() -> str:
     return f"peak memory {peak / 2**20:.0f} MiB {whose}" if peak else "peak memory not known"
 
 
-def process_peak() -> tuple[int, str]:
-    """Returns the most memory used so far in bytes, 0 if that is not known, and whose it is.
-
-    Of a device if they tell, else of the process.
-    """
-    import jax
-
-    stats = [device.memory_stats() or {} for device in jax.local_devices()]
-    peaks = [each.get("peak_bytes_in_use", 0) for each in stats]
-    if max(peaks):
-        return max(peaks), "on a device"
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return 0, "of the process"
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "of the process"
-
-
 def score(
+    masks: pathlib.Path,
     sequences: Sequence[BenchmarkSequence],
     protocol: Protocol,
-    folder: BenchmarkFolder,
-    draw: Callable[["Scores", Sequence[BenchmarkSequence]], None],
+    *,
+    json: pathlib.Path | None = None,
+    csv: pathlib.Path | None = None,
+    page: pathlib.Path | None = None,
+    strict: bool = False,
+    draw: Callable[["Scores"], None] = lambda scores: None,
 ) -> None:
-    """Scores what can be scored, and writes it in every form.
+    """Scores masks, prints the scores and writes them in every form that is asked for.
 
     Args:
-        sequences: Of the data set.
+        masks: The folder with a folder of masks for each sequence.
+        sequences: With true masks.
         protocol: How they are scored.
-        folder: With the masks; gets the results.
-        draw: Called with the scores and the scored sequences: draws further pictures for the page.
+        json: Gets all values.
+        csv: Gets a row for each object.
+        page: Gets the page to look at.
+        strict: Whether to stop at the first mask that is missing or wrong.
+        draw: Called with the scores: draws further pictures for the page.
     """
-    known = [
-        each
-        for each in sequences
-        if any(truth for index, truth in enumerate(each.truths) if index not in each.given)
-    ]
-    if not known:
-        print(f"no true masks but the given ones here, so no scores: the masks are {folder.masks}")
-        return
-    from stm_jax.eval.scores import write_csv, write_json
+    from stm_jax.eval.scores import write_scores_csv, write_scores_json
     from stm_jax.eval.scoring import score_predictions
     from stm_jax.report.page_of_scores import write_report
     from stm_jax.report.score_table import print_scores
 
-    if len(known) < len(sequences):
-        print(f"{len(sequences) - len(known)} sequences have no true masks and are not scored")
-    count = sum(len(each.frames) for each in known)
     with FrameProgress(None) as progress:
         scores = score_predictions(
-            folder.masks,
-            known,
+            masks,
+            sequences,
             protocol,
-            strict=False,
-            progress=lambda done, _: progress.update(done, False, "scoring: "),
+            strict=strict,
+            progress=lambda done, total: progress.update(done, False, "scoring: ", total),
         )
-    write_json(folder.scores_json, scores)
-    write_csv(folder.scores_csv, scores)
-    draw(scores, known)
-    with FrameProgress(None) as progress:
-        write_report(
-            folder.report,
-            scores,
-            folder.masks,
-            known,
-            folder.details(known),
-            done=lambda name: progress.update(count, False, f"report page, {name}: "),
-        )
+    if json:
+        write_scores_json(json, scores)
+    if csv:
+        write_scores_csv(csv, scores)
+    draw(scores)
+    if page:
+        frames, done = {each.name: len(each.frames) for each in sequences}, 0
+        with FrameProgress(sum(frames.values())) as progress:
+
+            def add(name: str) -> None:
+                nonlocal done
+                done += frames[name]
+                progress.update(done, False, f"report page, {name}: ")
+
+            write_report(page, scores, masks, sequences, noted_beside(masks), done=add)
     print_scores(scores)
-    print(f"to look at: {folder.report}")

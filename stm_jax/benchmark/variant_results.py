@@ -1,14 +1,12 @@
 """The table of `stm-jax variants`: as CSV, Markdown and a page."""
 
-import csv
 import inspect
-import io
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from stm_jax.files import write_whole
+from stm_jax.files import write_csv, write_whole
 from stm_jax.report.page_of_variants import write_variants_page
 
 if TYPE_CHECKING:
@@ -62,11 +60,7 @@ def write_results(
     out: pathlib.Path, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
 ) -> None:
     """Writes variants.csv, variants.md and variants.html, each whole or not at all."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(out / "variants.csv", text.getvalue().encode())
+    write_csv(out / "variants.csv", [list(COLUMNS), *([row[c] for c in COLUMNS] for row in rows)])
     write_whole(out / "variants.md", _markdown(rows).encode())
     write_variants_page(out / "variants.html", COLUMNS, rows, settings)
 

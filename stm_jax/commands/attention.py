@@ -1,43 +1,29 @@
 """`stm-jax attention`: where in the memory a pixel of a frame was looked up, as a picture."""
 
 import dataclasses
-import io
-import itertools
 import pathlib
-import zlib
-from typing import TYPE_CHECKING
 
 import numpy as np
-import tyro
-from jaxtyping import UInt8
 
-from stm_jax.data.masks import check_first_mask, read_mask
-from stm_jax.data.video_files import Frames, ImageFolder, open_frames
+from stm_jax.benchmark.attention import Frame, Ids, look_up_to, no_such_frame
+from stm_jax.commands.shared.options import ModelOptions, VideoOptions
+from stm_jax.data.image_files import write_png
+from stm_jax.data.video_files import Frames, ImageFolder
 from stm_jax.errors import InputError
-from stm_jax.files import write_whole
+from stm_jax.files import check_can_be_written
 from stm_jax.runtime.progress import FrameProgress
-from stm_jax.runtime.runs import explain_out_of_memory
-
-if TYPE_CHECKING:
-    from stm_jax.infer.attention import Attention
-    from stm_jax.infer.segmenter import Segmenter
-
-Pictures = dict[int, UInt8[np.ndarray, "height width 3"]]
-Masks = dict[int, UInt8[np.ndarray, "height width"]]
+from stm_jax.runtime.used_memory import explain_out_of_memory
 
 
 @dataclasses.dataclass(frozen=True)
-class LookAtAttention:
+class Attention:
     """Draw where in the memory the read of one pixel went.
 
     Segments the video up to a frame and writes one PNG: that frame with the pixel marked, beside
     it the frames in memory with heat maps, and the share of the attention that each received.
     """
 
-    video: tyro.conf.Positional[pathlib.Path]
-    """A video file, or a folder of frames (.jpg .png .bmp .webp, in natural order)."""
-    mask: pathlib.Path
-    """The mask of the first frame: a palette PNG, or grey with 0/255 or small ids."""
+    video: VideoOptions
     frame: int
     """The frame that asks, from 1: the first frame is 0, and asks nothing."""
     pixel: tuple[int, int]
@@ -46,16 +32,7 @@ class LookAtAttention:
     """The PNG to write; one that is there is replaced."""
     object: int | None = None
     """The id of the object whose memory is shown; else the one at the pixel, or the first."""
-    weights: str = "stm-r18"
-    """A bundled model, a .safetensors file, or a checkpoint folder."""
-    memorize_every: int = 5
-    """Keep every n-th frame in memory."""
-    memory: tuple[str, ...] = ()
-    """What is kept instead: a rule that keeps whole frames, as for `stm-jax segment`."""
-    read: tuple[str, ...] = ()
-    """How the memory is read, as for `stm-jax segment`."""
-    size: int | None = None
-    """Work at this length of the shorter side, in pixels."""
+    model: ModelOptions = dataclasses.field(default_factory=ModelOptions)
 
     def run(self) -> None:
         """Runs the command.
@@ -65,55 +42,45 @@ class LookAtAttention:
           OSError: the picture cannot be written.
         """
         self._check_out()
-        frames = open_frames(self.video)
-        first_mask = read_mask(self.mask)
-        check_first_mask(first_mask, (frames.height, frames.width), self.mask)
+        frames, first_mask = self.video.open()
         self._check_place(frames)
         ids_there = sorted(set(np.unique(first_mask).tolist()) - {0})
         if self.object is not None and self.object not in ids_there:
             raise InputError(
-                f"{self.mask} has no object {self.object}: give --object "
+                f"{self.video.mask} has no object {self.object}: give --object "
                 f"{' or '.join(map(str, ids_there))}"
             )
 
-        from stm_jax.catalogue import chosen
-        from stm_jax.infer.segmenter import Segmenter
         from stm_jax.report.heat import Sheet
-        from stm_jax.runtime.compile_cache import enable_compilation_cache
-        from stm_jax.weights.files import load
 
-        memory, read = chosen(self.memory, self.read, self.memorize_every)
-        enable_compilation_cache()
-        segmenter = Segmenter(load(self.weights), memory=memory, read=read, short_side=self.size)
-        with explain_out_of_memory():
-            attention, pictures, masks = self._look(frames, first_mask, segmenter)
-        shown = self.object or int(masks[self.frame][self.pixel]) or ids_there[0]
-        sheet = Sheet(
-            attention=attention,
-            index=segmenter.object_ids.index(shown),
-            object_id=shown,
-            pixel=self.pixel,
-            frame_number=self.frame,
-            pictures=pictures,
-            ids=masks,
-        )
-        encoded = io.BytesIO()
-        sheet.draw().save(encoded, format="PNG")
-        write_whole(self.out, encoded.getvalue())
+        segmenter = self.model.load().segmenter()
+        with explain_out_of_memory(), FrameProgress(self.frame + 1) as progress:
+            progress.say(f"compiling for {frames.width}x{frames.height} ... (kept for later)")
+
+            def answer(index: int, frame: Frame) -> Ids:
+                if index == 0:
+                    ids = segmenter.start(frame, first_mask, length=frames.count)
+                else:
+                    ids = segmenter.step(frame)
+                progress.update(index + 1, segmented=True)
+                return ids
+
+            looked = look_up_to(frames.read, answer, segmenter, self.frame, self.pixel)
+        attention, pictures, ids = looked
+        shown = self.object or int(ids[self.frame][self.pixel]) or ids_there[0]
+        index = segmenter.object_ids.index(shown)
+        sheet = Sheet(attention, index, shown, self.pixel, self.frame, pictures, ids)
+        write_png(self.out, sheet.draw())
         in_memory = sum(number >= 0 for number in attention.frame_numbers.tolist())
         print(f"object {shown}, {in_memory} frames in memory: {self.out}")
 
     def _check_out(self) -> None:
-        if self.memorize_every < 1:
-            raise InputError(f"--memorize-every is {self.memorize_every}: give 1 or more")
-        if self.size is not None and self.size < 16:
-            raise InputError(f"--size is {self.size}: give 16 pixels or more")
-        if self.out.suffix.lower() != ".png" or self.out.is_dir():
+        self.model.check()
+        if self.out.suffix.lower() != ".png":
             raise InputError(f"--out is {self.out}: give the name of a .png file")
-        if not self.out.parent.is_dir():
-            raise InputError(f"{self.out.parent} is no folder: make it, or give another --out")
-        inside = self.video.resolve()
-        if self.out.resolve() == self.mask.resolve() or inside in self.out.resolve().parents:
+        check_can_be_written(self.out)
+        inside = self.video.path.resolve()
+        if self.out.resolve() == self.video.mask.resolve() or inside in self.out.resolve().parents:
             raise InputError(f"{self.out} lies among the inputs: give another --out")
 
     def _check_place(self, frames: Frames) -> None:
@@ -122,46 +89,10 @@ class LookAtAttention:
                 f"--frame is {self.frame}: give 1 or more; frame 0 has its mask, and asks nothing"
             )
         if isinstance(frames, ImageFolder) and self.frame >= frames.count:
-            raise self._no_such_frame(frames.count - 1)  # a video's own count may be wrong
+            raise no_such_frame(self.frame, frames.count - 1)  # a video's own count may be wrong
         row, column = self.pixel
         if not (0 <= row < frames.height and 0 <= column < frames.width):
             raise InputError(
                 f"there is no pixel at row {row}, column {column}: the frames have rows 0 to "
                 f"{frames.height - 1} and columns 0 to {frames.width - 1}"
             )
-
-    def _look(
-        self,
-        frames: Frames,
-        first_mask: UInt8[np.ndarray, "height width"],
-        segmenter: "Segmenter",
-    ) -> tuple["Attention", Pictures, Masks]:
-        """Segments up to the frame; returns where it looks, and all frames that are drawn."""
-        packed: dict[int, bytes] = {}  # all masks, for which are drawn is known at the end
-        attention = None
-        with FrameProgress(self.frame + 1) as progress:
-            progress.say(f"compiling for {frames.width}x{frames.height} ... (kept for later)")
-            for index, frame in enumerate(frames.read()):
-                if index in (1, self.frame):  # 1: what cannot be shown is told at once
-                    attention = segmenter.look(frame, *self.pixel)
-                if index == 0:
-                    ids = segmenter.start(frame, first_mask, length=frames.count)
-                else:
-                    ids = segmenter.step(frame)
-                packed[index] = zlib.compress(ids.tobytes())
-                progress.update(index + 1, segmented=True)
-                if index == self.frame:
-                    break
-        if attention is None or self.frame not in packed:
-            raise self._no_such_frame(len(packed) - 1)
-        drawn = {*attention.frame_numbers.tolist(), self.frame}
-        read_again = enumerate(itertools.islice(frames.read(), self.frame + 1))
-        pictures = {index: frame for index, frame in read_again if index in drawn}
-        masks = {
-            index: np.frombuffer(zlib.decompress(packed[index]), np.uint8).reshape(frame.shape[:2])
-            for index, frame in pictures.items()
-        }
-        return attention, pictures, masks
-
-    def _no_such_frame(self, last: int) -> InputError:
-        return InputError(f"{self.video} has no frame {self.frame}: its last is frame {last}")

@@ -1,17 +1,13 @@
 """`stm-jax compare`: scored runs side by side, and whether their difference is more than chance."""
 
-import csv
 import dataclasses
-import io
-import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tyro
 from rich.table import Table
 
-from stm_jax.commands.evaluate import check_can_be_written
 from stm_jax.eval.comparison import (
     CONFIDENCE,
     MEASURES,
@@ -21,7 +17,7 @@ from stm_jax.eval.comparison import (
     compare_runs,
 )
 from stm_jax.eval.scores import read_scores
-from stm_jax.files import write_whole
+from stm_jax.files import check_can_be_written, write_csv, write_json
 from stm_jax.report.score_table import console_for_tables
 
 
@@ -52,10 +48,9 @@ class Compare:
         names = [str(path) for path in self.runs]
         comparison = compare_runs([read_scores(path) for path in self.runs], names)
         if self.json:
-            content = json.dumps(_as_json(comparison, names), indent=1) + "\n"
-            write_whole(self.json, content.encode())
+            write_json(self.json, _as_json(comparison, names), indent=1)
         if self.csv:
-            write_whole(self.csv, _as_csv(comparison, names).encode())
+            write_csv(self.csv, _rows(comparison, names))
         _print(comparison, names)
 
 
@@ -108,12 +103,9 @@ def _as_json(comparison: Comparison, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _as_csv(comparison: Comparison, names: Sequence[str]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["sequence", "objects", *(f"{m} {name}" for m in MEASURES for name in names)])
+def _rows(comparison: Comparison, names: Sequence[str]) -> Iterator[Sequence[object]]:
+    yield ["sequence", "objects", *(f"{m} {name}" for m in MEASURES for name in names)]
     rows = {**comparison.sequences, "global": comparison.total}
     counts = {**comparison.objects, "global": sum(comparison.objects.values())}
     for name, values in rows.items():
-        writer.writerow([name, counts[name], *(value for m in MEASURES for value in values[m])])
-    return text.getvalue()
+        yield [name, counts[name], *(value for m in MEASURES for value in values[m])]

@@ -1,14 +1,15 @@
-"""`stm-jax convert`: weights of the PyTorch implementation to ours, and back."""
+"""`stm-jax convert`: weights from wherever they lie into one file, for us or for PyTorch."""
 
 import dataclasses
 import pathlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import tyro
 from jaxtyping import UInt8
 
 from stm_jax.errors import InputError
+from stm_jax.files import check_can_be_written
 
 if TYPE_CHECKING:
     from stm_jax.nn.model import Model
@@ -26,17 +27,22 @@ the same shape, make 1e-3 to 1.
 
 @dataclasses.dataclass(frozen=True)
 class Convert:
-    """Convert weights between PyTorch and stm_jax; what OUT ends in says which way.
+    """Convert weights, wherever they lie, into one file; what OUT ends in says for whom.
 
     OUT.safetensors is for stm_jax and holds the network's configuration too. OUT.pth (or .pt) is
     for the original implementation in PyTorch; files of PyTorch need `stm_jax[torch]`.
     """
 
-    weights: tyro.conf.Positional[str]
+    source: tyro.conf.Positional[str]
     """A .pth, .pt, .npz or .safetensors file with the original implementation's names; or weights
-    of stm_jax: a .safetensors file, a bundled model, or the folder of a training run."""
+    of stm_jax: a .safetensors file, a bundled model, or the folder of a training run, whose newest
+    checkpoint is taken (its best model is RUN_FOLDER/best.safetensors)."""
     out: tyro.conf.Positional[pathlib.Path]
     """The file to write: .safetensors for stm_jax, .pth or .pt for PyTorch."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """What OUT.safetensors stores; float16 is half as large and loads as float32."""
+    about: str | None = None
+    """A line on where the weights come from, kept in OUT.safetensors; else SOURCE's name."""
     verify: tyro.conf.FlagCreatePairsOff[bool] = False
     """Read OUT back and compare every entry; with PyTorch installed also run both networks on a
     random clip."""
@@ -49,29 +55,35 @@ class Convert:
             needed and not installed.
           OSError: OUT cannot be written; what was there before is untouched.
         """
-        self._check_out()
+        self._check_options()
         from stm_jax.weights.any_source import read_weights
         from stm_jax.weights.files import save
         from stm_jax.weights.pth import write_pth  # heavy, and not needed to say what is wrong
         from stm_jax.weights.pytorch import to_pytorch
 
-        model, given = read_weights(self.weights)
+        model, given = read_weights(self.source)
         if self.out.suffix == OURS:
-            save(model, self.out, about=f"converted from {pathlib.Path(self.weights).name}")
+            about = f"converted from {pathlib.Path(self.source).name}"
+            about = about if self.about is None else self.about
+            save(model, self.out, dtype=np.dtype(self.dtype).type, about=about)
         else:
             write_pth(self.out, to_pytorch(model))
-        print(f"{self.out}: {model.config.name}, {len(given)} entries")
+        size = self.out.stat().st_size / 1e6
+        print(f"{self.out}: {model.config.name}, {len(given)} entries, {size:.1f} MB")
         if self.verify:
             self._verify(model, given)
 
-    def _check_out(self) -> None:
+    def _check_options(self) -> None:
         if self.out.suffix not in (OURS, *PYTORCH):
             raise InputError(
                 f"{self.out} must end in .safetensors (for stm_jax) or in .pth or .pt (for PyTorch)"
             )
-        if not self.out.parent.is_dir():
-            raise InputError(f"there is no folder {self.out.parent}: make it, or give another OUT")
-        if self.out.resolve() == pathlib.Path(self.weights).resolve():
+        if self.dtype != "float32" and (self.verify or self.out.suffix != OURS):
+            raise InputError(
+                f"--dtype {self.dtype} is for OUT.safetensors, and changes what --verify compares"
+            )
+        check_can_be_written(self.out)
+        if self.out.resolve() == pathlib.Path(self.source).resolve():
             raise InputError(f"{self.out} would be written over itself: give another OUT")
 
     def _verify(self, model: "Model", given: dict[str, np.ndarray]) -> None:

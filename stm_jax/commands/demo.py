@@ -1,18 +1,18 @@
 """`stm-jax demo`: the bundled clip with the bundled weights, scored against masks made by hand."""
 
 import dataclasses
-import io
-import json
 import pathlib
 import time
 
 import numpy as np
 
 from stm_jax.commands.segment import Segment
+from stm_jax.commands.shared.options import ModelOptions, ResultOptions, VideoOptions
+from stm_jax.data.image_files import write_png
 from stm_jax.data.masks import read_mask
 from stm_jax.data.video_files import open_frames
 from stm_jax.eval.davis import contour_accuracy, region_similarity
-from stm_jax.files import write_whole
+from stm_jax.files import write_json
 from stm_jax.report.overlay import contact_sheet
 
 ASSETS = pathlib.Path(__file__).parent.parent / "assets"
@@ -29,10 +29,10 @@ class Demo:
     masks drawn by hand in every tenth frame. (c) Blender Foundation, peach.blender.org, CC BY 3.0.
     """
 
-    out: pathlib.Path = pathlib.Path("stm-jax-demo")
-    """The folder to write to."""
-    weights: str = "stm-r18"
-    """A bundled model, a .safetensors file, or the folder of a training run."""
+    results: ResultOptions = dataclasses.field(
+        default_factory=lambda: ResultOptions(pathlib.Path("stm-jax-demo"))
+    )
+    model: ModelOptions = dataclasses.field(default_factory=ModelOptions)
 
     def run(self) -> None:
         """Runs the command.
@@ -42,11 +42,12 @@ class Demo:
         """
         begun = time.monotonic()
         first, *later = sorted(TRUTH.glob("*.png"))
-        Segment(video=CLIP, mask=first, out=self.out, weights=self.weights).run()
+        out = self.results.out
+        Segment(VideoOptions(CLIP, first), self.results, self.model).run()
 
         names = {int(path.stem): path.name for path in (first, *later)}
         frames = {i: f for i, f in enumerate(open_frames(CLIP).read()) if i in names}
-        found = {i: read_mask(self.out / "masks" / names[i]) for i in names}
+        found = {i: read_mask(out / "masks" / names[i]) for i in names}
         scores = []
         for index in list(names)[1:]:  # the first frame's mask was given
             truth, mask = read_mask(TRUTH / names[index]) > 0, found[index] > 0
@@ -54,7 +55,7 @@ class Demo:
             scores.append({"frame": index, "J": j, "F": f})
         metrics = {
             "clip": "Big Buck Bunny, (c) Blender Foundation, peach.blender.org, CC BY 3.0",
-            "weights": self.weights,
+            "weights": self.model.weights,
             "J_mean": float(np.mean([score["J"] for score in scores])),
             "F_mean": float(np.mean([score["F"] for score in scores])),
             "frames": scores,
@@ -65,15 +66,13 @@ class Demo:
         ]
         pictures = [frames[i] for i in names], [found[i] for i in names]
         sheet = contact_sheet(*pictures, SHEET_COLUMNS, captions)
-        encoded = io.BytesIO()
-        sheet.save(encoded, format="PNG")
-        write_whole(self.out / "contact_sheet.png", encoded.getvalue())
-        write_whole(self.out / "metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
+        write_png(out / "contact_sheet.png", sheet)
+        write_json(out / "metrics.json", metrics)
 
-        print(f"masks:         {self.out / 'masks'}")
-        print(f"video:         {self.out / 'overlay.mp4'}")
-        print(f"contact sheet: {self.out / 'contact_sheet.png'}")
-        print(f"metrics:       {self.out / 'metrics.json'}")
+        print(f"masks:         {out / 'masks'}")
+        print(f"video:         {out / 'overlay.mp4'}")
+        print(f"contact sheet: {out / 'contact_sheet.png'}")
+        print(f"metrics:       {out / 'metrics.json'}")
         print(
             f"mean J {metrics['J_mean']:.3f}, mean F {metrics['F_mean']:.3f} over {len(scores)} "
             f"frames drawn by hand, {metrics['seconds']:.0f} s"

@@ -7,7 +7,7 @@ import pathlib
 
 import tyro
 
-from stm_jax.data.config import DataConfig, PreparedPhotographs, PreparedVideos, Source
+from stm_jax.data.config import DataConfig, Prepared, Source
 from stm_jax.errors import InputError
 from stm_jax.train.config import TrainConfig
 from stm_jax.train.validation import Validation
@@ -140,7 +140,7 @@ def with_root(config: TrainConfig, root: pathlib.Path) -> TrainConfig:
 
 def _paths_below(item: Source | TrainConfig, root: pathlib.Path) -> dict[str, pathlib.Path | str]:
     """Returns the paths among the fields, below `root`."""
-    if isinstance(item, PreparedPhotographs | PreparedVideos):
+    if isinstance(item, Prepared):
         return {"folder": item.folder if "://" in item.folder else str(root / item.folder)}
     fields = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
     return {name: root / f for name, f in fields.items() if isinstance(f, pathlib.Path)}

@@ -1,27 +1,33 @@
 """`stm-jax variants`: many memories and reads over the same sequences, with the same weights."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
-import json
 import multiprocessing
 import os
 import pathlib
 import re
 import signal
+import traceback
 from collections.abc import Iterator, Sequence
-from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, Literal
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING, Any
 
-import tyro
-
-from stm_jax.benchmark.results import process_peak
 from stm_jax.benchmark.variant_results import finished_row, table_line, write_results
 from stm_jax.commands.benchmark_dataset import BenchmarkDataset, hash_of_data
-from stm_jax.data.benchmarks import Protocol, benchmark_sequences
+from stm_jax.commands.shared.options import (
+    BenchmarkOptions,
+    ModelOptions,
+    NetworkOptions,
+    ResultOptions,
+)
 from stm_jax.errors import InputError
+from stm_jax.files import read_json, write_json
 from stm_jax.runtime.freed_memory import keep_freed_memory
 from stm_jax.runtime.progress import FrameProgress
-from stm_jax.runtime.results import write_json
+from stm_jax.runtime.results import make_folder
+from stm_jax.runtime.stopping import handling_signals
+from stm_jax.runtime.used_memory import process_peak
 from stm_jax.version import __version__
 
 if TYPE_CHECKING:
@@ -29,7 +35,6 @@ if TYPE_CHECKING:
 
 DONE = "variant.json"
 FILES = "weights files"  # sizes and times, by which others of the same name are noticed
-OWN = ("out", "variants", "only")  # options that benchmark-dataset has not, or has otherwise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,30 +46,13 @@ class Variants:
     runs those only. Each variant has a process of its own, so that its peak memory is its own.
     """
 
-    root: tyro.conf.Positional[pathlib.Path]
-    """The data set: the folder that holds JPEGImages and Annotations."""
-    protocol: Protocol
-    """davis2016 merges all objects into one; folder takes any data set in such folders."""
-    out: pathlib.Path
-    """The folder to write to."""
-    split: str = "val"
-    """train, val, test-dev; for youtube-vos also valid_all_frames."""
-    sequences: tuple[str, ...] = ()
-    """Only these sequences."""
-    weights: str = "stm-r18"
-    """A bundled model, a .safetensors file, or a checkpoint folder."""
-    size: int | None = None
-    """Work at this length of the shorter side, in pixels (masks keep the frames' own size)."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Precision of the network."""
-    heat_maps: int = 0
-    """Show on each variant's page where the worst frame of so many sequences looked."""
+    data: BenchmarkOptions
+    results: ResultOptions
+    network: NetworkOptions = dataclasses.field(default_factory=NetworkOptions)
     variants: pathlib.Path | None = None
     """A Python file with get_variants(), which returns the variants to compare. It is run."""
     only: tuple[str, ...] = ()
     """Only the variants with these names."""
-    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Start these variants again, and replace their results."""
 
     def run(self) -> None:
         """Runs the command.
@@ -74,21 +62,19 @@ class Variants:
             KeyboardInterrupt: Stopped by Ctrl-C or SIGTERM; what is done is kept.
             OSError: A result cannot be written.
         """
-        sequences = benchmark_sequences(self.root, self.protocol, self.split, self.sequences)
+        self.network.check()
+        sequences, out = self.data.of(self.data.root), self.results.out
         variants = chosen_variants(self.variants, self.only)
         from stm_jax.catalogue import noted
 
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
-            raise InputError(f"{self.out} cannot be made a folder: give another --out") from error
+        make_folder(out)
         shared = self._shared_settings() | {"data": hash_of_data(sequences)}
         failures, rows, frames = [], [], sum(len(each.frames) for each in sequences)
         with FrameProgress(None) as progress:
             for number, variant in enumerate(variants, start=1):
                 about = {"memory": noted(variant.memory), "read": noted(variant.read)}
-                settings, folder = shared | about, self.out / variant.name
-                if self.overwrite or _noted(folder).get("settings") != settings:
+                settings, folder = shared | about, out / variant.name
+                if self.results.overwrite or _noted(folder).get("settings") != settings:
                     progress.say(f"variant {number} of {len(variants)}: {variant.name}")
                     failure = self._run_apart(variant.name, settings)
                     if failure:
@@ -98,13 +84,13 @@ class Variants:
                 rows.append(finished_row(variant, folder, _noted(folder)))
                 print(table_line(rows[-1]), flush=True)
                 shown = {name: shared[name] for name in shared if name != FILES}
-                write_results(self.out, rows, shown | {"frames": frames})
+                write_results(out, rows, shown | {"frames": frames})
         if failures:
             raise InputError(
                 f"{len(failures)} of {len(variants)} variants failed ({'; '.join(failures)});"
-                f" the others are in {self.out}"
+                f" the others are in {out}"
             )
-        print(f"to look at: {self.out / 'variants.html'}")
+        print(f"to look at: {out / 'variants.html'}")
 
     def _shared_settings(self) -> dict[str, Any]:
         """Returns what all variants have in common, found without a device.
@@ -113,17 +99,18 @@ class Variants:
         """
         from stm_jax.weights.files import BUNDLED
 
-        weights = pathlib.Path(self.weights)
-        there = weights if weights.exists() else BUNDLED / f"{self.weights}.safetensors"
+        name = self.network.weights
+        weights = pathlib.Path(name)
+        there = weights if weights.exists() else BUNDLED / f"{name}.safetensors"
         files = sorted(there.rglob("*")) if there.is_dir() else [there]
         return {
-            "protocol": self.protocol,
-            "split": self.split,
-            "sequences": list(self.sequences),
-            "weights": str(weights.resolve()) if weights.exists() else self.weights,
+            "protocol": self.data.protocol,
+            "split": self.data.split,
+            "sequences": list(self.data.sequences),
+            "weights": str(weights.resolve()) if weights.exists() else name,
             FILES: [[f.stat().st_size, f.stat().st_mtime_ns] for f in files if f.is_file()],
-            "size": self.size,
-            "dtype": self.dtype,
+            "size": self.network.size,
+            "dtype": self.network.dtype,
             "version": __version__,
         }
 
@@ -133,45 +120,34 @@ class Variants:
         Raises:
             KeyboardInterrupt: This process or that one was stopped.
         """
-        context = multiprocessing.get_context("spawn")
-        told, tell = context.Pipe(duplex=False)
-        child = context.Process(target=run_variant, args=(self, name, settings, tell))
-        child.start()
-        tell.close()
-        with _handing_on(child) as signals:
-            child.join()
-        try:
-            kind, text = told.recv() if told.poll() else ("died", "")
-        except EOFError:
-            kind, text = "died", ""
-        if signals or kind == "stopped":
-            raise KeyboardInterrupt(text)
-        if kind == "died":
-            return f"its process ended with status {child.exitcode} (-9: too little memory?)"
-        return text
+        context, failure = multiprocessing.get_context("spawn"), ""
+        with _handing_on() as signals, concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+            try:
+                pool.submit(run_variant, self, name, settings).result()
+            except BrokenProcessPool:
+                failure = "its process was killed (too little memory?)"
+            except Exception as error:  # the other variants are no worse for it
+                failure = str(error)
+                if not isinstance(error, InputError | OSError):
+                    traceback.print_exception(error)
+        if signals:
+            raise KeyboardInterrupt
+        return failure
 
     def benchmark(self, name: str) -> BenchmarkDataset:
         """Returns the benchmark whose folder is the variant's."""
-        names = [f.name for f in dataclasses.fields(self) if f.name not in OWN]
-        return BenchmarkDataset(
-            out=self.out / name, **{each: getattr(self, each) for each in names}
-        )
+        results = dataclasses.replace(self.results, out=self.results.out / name)
+        return BenchmarkDataset(self.data, results, ModelOptions(**vars(self.network)))
 
 
-def run_variant(options: Variants, name: str, settings: dict[str, Any], tell: Connection) -> None:
-    """Runs one variant and tells how it ended: what the process of a variant does."""
+def run_variant(options: Variants, name: str, settings: dict[str, Any]) -> None:
+    """Runs one variant: what the process of a variant does."""
     keep_freed_memory()
-    try:
-        (variant,) = chosen_variants(options.variants, (name,))
-        folder = options.out / name
-        with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
-            options.benchmark(name).run_with((variant.memory, variant.read))
-        write_json(folder / DONE, {"settings": settings, "peak_bytes": process_peak()[0]})
-        tell.send(("done", ""))
-    except KeyboardInterrupt as stop:
-        tell.send(("stopped", str(stop)))
-    except (InputError, OSError) as error:
-        tell.send(("failed", str(error)))
+    (variant,) = chosen_variants(options.variants, (name,))
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
+        options.benchmark(name).run_with((variant.memory, variant.read))
+    peak, _ = process_peak()
+    write_json(options.results.out / name / DONE, {"settings": settings, "peak_bytes": peak})
 
 
 def chosen_variants(file: pathlib.Path | None, names: Sequence[str]) -> "tuple[Variant, ...]":
@@ -203,25 +179,19 @@ def chosen_variants(file: pathlib.Path | None, names: Sequence[str]) -> "tuple[V
 
 def _noted(folder: pathlib.Path) -> dict[str, Any]:
     """Returns what a variant that is done has left behind; nothing if it is not done."""
-    try:
-        return json.loads((folder / DONE).read_text())
-    except (OSError, ValueError):
-        return {}
+    return read_json(folder / DONE)
 
 
 @contextlib.contextmanager
-def _handing_on(child: Any) -> Iterator[list[int]]:
+def _handing_on() -> Iterator[list[int]]:
     """Lets a Ctrl-C, which reaches both processes, and SIGTERM stop the child; yields signals."""
     seen: list[int] = []
 
     def handle(number: int, _: object) -> None:
         seen.append(number)
         if number == signal.SIGTERM:
-            child.terminate()
+            for child in multiprocessing.active_children():
+                child.terminate()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handling_signals(handle):
         yield seen
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -6,19 +6,24 @@ from typing import Literal
 
 
 @dataclasses.dataclass(frozen=True)
-class Photographs:
-    """Photographs with masks: DUTS, ECSSD, MSRA10K, PASCAL VOC, SBD or folders like theirs.
+class Folder:
+    """A folder on disk; which layout of its kind it has is found (`data/sources.py` has them all).
 
     Attributes:
-        folder: What holds the two folders, or the pairs; which layout it is is found
-            (`data/sources.py` has them all).
-        weight: Share of the clips, beside the weights of the other sources; photographs of
-            weight 0 are only pasted over other clips.
+        folder: Which.
+        weight: Share of the clips, beside the weights of the other sources. Photographs of weight 0
+            are only pasted over other clips; videos of weight 0 are not used.
         kind: Says in a run's config.json which source this is.
     """
 
     folder: pathlib.Path
     weight: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Photographs(Folder):
+    """Photographs with masks: DUTS, ECSSD, MSRA10K, PASCAL VOC, SBD or folders like theirs."""
+
     kind: Literal["photographs"] = "photographs"
 
 
@@ -29,8 +34,8 @@ class Coco:
     Attributes:
         annotations: The JSON file, such as annotations/instances_train2017.json.
         images: The folder that its file names are in, such as train2017.
-        weight: As of `Photographs`.
-        kind: As of `Photographs`.
+        weight: As of `Folder`.
+        kind: As of `Folder`.
     """
 
     annotations: pathlib.Path
@@ -40,20 +45,15 @@ class Coco:
 
 
 @dataclasses.dataclass(frozen=True)
-class Davis:
-    """The videos of a split of DAVIS.
+class Davis(Folder):
+    """The videos of a split of DAVIS, a folder that holds JPEGImages, Annotations and ImageSets.
 
     Attributes:
-        folder: What holds JPEGImages, Annotations and ImageSets.
-        weight: As of `Photographs`; videos of weight 0 are not used.
         year: Whose list it is, 2016 or 2017; in 2016 all objects of a video are one.
         split: A list in ImageSets: train, val or trainval.
         resolution: A folder in JPEGImages: 480p or Full-Resolution.
-        kind: As of `Photographs`.
     """
 
-    folder: pathlib.Path
-    weight: float = 1.0
     year: Literal[2016, 2017] = 2017
     split: str = "train"
     resolution: str = "480p"
@@ -61,67 +61,54 @@ class Davis:
 
 
 @dataclasses.dataclass(frozen=True)
-class YoutubeVos:
+class YoutubeVos(Folder):
     """The videos of YouTube-VOS 2018 or 2019, and others that are not annotated in every frame.
 
-    Clips are cut from the annotated frames, there every fifth.
-
-    Attributes:
-        folder: What holds JPEGImages, Annotations and meta.json, such as youtube-vos/train; of
-            train_all_frames, whose annotations lie beside it, the annotated frames are taken.
-        weight: As of `Davis`.
-        kind: As of `Photographs`.
+    The folder holds JPEGImages, Annotations and meta.json, such as youtube-vos/train; of
+    train_all_frames, whose annotations lie beside it, the annotated frames are taken. Clips are
+    cut from the annotated frames, there every fifth.
     """
 
-    folder: pathlib.Path
-    weight: float = 1.0
     kind: Literal["youtube-vos"] = "youtube-vos"
 
 
 @dataclasses.dataclass(frozen=True)
-class Videos:
-    """All videos of a folder in the layout of DAVIS, without lists.
+class Videos(Folder):
+    """All videos of a folder in the layout of DAVIS, with or without 480p, and without lists."""
 
-    Attributes:
-        folder: What holds JPEGImages and Annotations, with or without 480p below.
-        weight: As of `Davis`.
-        kind: As of `Photographs`.
-    """
-
-    folder: pathlib.Path
-    weight: float = 1.0
     kind: Literal["videos"] = "videos"
 
 
 @dataclasses.dataclass(frozen=True)
-class PreparedPhotographs:
-    """Photographs that `tools/prepare_data.py` has written as ArrayRecord files.
+class Prepared:
+    """ArrayRecord files that `tools/prepare_data.py` has written.
 
     Attributes:
         folder: What holds dataset_info.json, also in a bucket (gs://...): text, for a path would
             lose one of the two slashes.
-        weight: As of `Photographs`.
-        kind: As of `Photographs`.
+        weight: As of `Folder`.
+        kind: As of `Folder`.
     """
 
     folder: str
     weight: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedPhotographs(Prepared):
+    """Photographs that `tools/prepare_data.py` has written."""
+
     kind: Literal["prepared-photographs"] = "prepared-photographs"
 
 
 @dataclasses.dataclass(frozen=True)
-class PreparedVideos:
-    """Videos that `tools/prepare_data.py` has written as ArrayRecord files, or TFDS its `davis`.
+class PreparedVideos(Prepared):
+    """Videos that `tools/prepare_data.py` has written, or TFDS its `davis`.
 
     Attributes:
-        folder: As of `PreparedPhotographs`.
-        weight: As of `Davis`.
         split: train, or of the `davis` of TFDS also validation.
-        kind: As of `Photographs`.
     """
 
-    folder: str
-    weight: float = 1.0
     split: str = "train"
     kind: Literal["prepared-videos"] = "prepared-videos"
 

@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+import re
 import warnings
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps
 
 from stm_jax.errors import InputError
+from stm_jax.files import write_whole
 
 # Pillow could also open formats that start other programs, such as PostScript.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
@@ -83,6 +85,12 @@ def read_rgb(path: pathlib.Path) -> UInt8[np.ndarray, "height width 3"]:
     return np.array(image.convert("RGB"))
 
 
+def natural(file: pathlib.Path) -> list[tuple[int, str]]:
+    """Returns a key that sorts runs of digits by their value."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", file.name.lower())
+    return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts]
+
+
 def size_of(path: pathlib.Path) -> tuple[int, int]:
     """Returns height and width of the picture as `read_rgb` gives it; only its head is read.
 
@@ -96,3 +104,15 @@ def size_of(path: pathlib.Path) -> tuple[int, int]:
     except Exception as error:  # as in `open_image`
         raise InputError(f"{path} is not a picture that can be read: give a PNG") from error
     return (width, height) if lies else (height, width)
+
+
+def write_png(path: pathlib.Path, image: Image.Image) -> None:
+    """Writes a PNG, whole or not at all; raises OSError."""
+    write_whole(path, encoded_png(image))
+
+
+def encoded_png(image: Image.Image) -> bytes:
+    """Returns a PNG: through memory, for Pillow's own writing loses the reason why it failed."""
+    encoded = io.BytesIO()
+    image.save(encoded, format="PNG")
+    return encoded.getvalue()

@@ -5,10 +5,10 @@ Whoever finds something missing says what was looked for and what is there.
 
 import json
 import pathlib
-import re
 from collections.abc import Sequence
 from typing import Any
 
+from stm_jax.data.image_files import natural
 from stm_jax.errors import InputError
 
 PICTURES = (".jpg", ".jpeg", ".png")
@@ -112,11 +112,6 @@ def pictures(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
     files = [path for path in files if not path.name.startswith(".")]
     if not files:
         raise InputError(f"{folder} has no pictures in it ({' '.join(PICTURES)})")
-
-    def natural(path: pathlib.Path) -> list[tuple[int, str]]:
-        parts = re.findall(r"[0-9]+|[^0-9]+", path.name)
-        return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
-
     return tuple(sorted(files, key=natural))
 
 

@@ -4,14 +4,13 @@ Masks come in several kinds, and one read as another silently gives an empty or 
 the kind is found from the file and what cannot be told for sure is refused.
 """
 
-import io
 import pathlib
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from stm_jax.data.image_files import Encoded, open_image
+from stm_jax.data.image_files import Encoded, encoded_png, open_image
 from stm_jax.data.palette import davis_palette
 from stm_jax.errors import InputError
 from stm_jax.files import write_whole
@@ -83,10 +82,7 @@ def encoded_mask(ids: UInt8[np.ndarray, "height width"]) -> bytes:
     """Returns a palette PNG in DAVIS colours."""
     image = Image.fromarray(ids)
     image.putpalette(davis_palette().tobytes())
-    # Through memory, for Pillow's own writing loses the reason why a write failed.
-    encoded = io.BytesIO()
-    image.save(encoded, format="PNG")
-    return encoded.getvalue()
+    return encoded_png(image)
 
 
 def _ids_of_palette(image: Image.Image, path: Encoded) -> UInt8[np.ndarray, "height width"]:

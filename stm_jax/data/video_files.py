@@ -8,7 +8,6 @@ import dataclasses
 import fractions
 import os
 import pathlib
-import re
 from collections.abc import Iterator
 from typing import Self
 
@@ -20,7 +19,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
 from jaxtyping import UInt8
 
-from stm_jax.data.image_files import read_rgb
+from stm_jax.data.image_files import natural, read_rgb
 from stm_jax.errors import InputError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
@@ -213,7 +212,7 @@ def _open_folder(path: pathlib.Path) -> ImageFolder:
             for file in path.iterdir()
             if file.suffix.lower() in PICTURES and not file.name.startswith(".") and file.is_file()
         ),
-        key=_natural,
+        key=natural,
     )
     if not files:
         raise InputError(
@@ -229,12 +228,6 @@ def _open_folder(path: pathlib.Path) -> ImageFolder:
         named[file.stem] = file
     height, width = read_rgb(files[0]).shape[:2]
     return ImageFolder(path, height, width, None, len(files), tuple(files))
-
-
-def _natural(file: pathlib.Path) -> list[tuple[int, str]]:
-    """Returns a key that sorts runs of digits by their value."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", file.name.lower())
-    return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts]
 
 
 @contextlib.contextmanager

@@ -1,9 +1,7 @@
 """What scoring a folder of predictions gives, as a JSON and as a CSV file."""
 
-import csv
 import dataclasses
 import functools
-import io
 import json
 import pathlib
 from collections.abc import Mapping
@@ -11,7 +9,7 @@ from typing import Any
 
 from stm_jax.errors import InputError
 from stm_jax.eval.davis import GlobalScore, ObjectScores, Statistics, mean_over_objects, statistics
-from stm_jax.files import write_whole
+from stm_jax.files import write_csv, write_json
 
 Key = tuple[str, int]
 """A sequence's name and an object's id."""
@@ -145,13 +143,13 @@ def read_scores(path: pathlib.Path) -> Scores:
     return scores_from_json(content, path)
 
 
-def write_json(path: pathlib.Path, scores: Scores) -> None:
-    """Writes the scores whole, to a temporary name and then renamed; raises OSError."""
-    write_whole(path, (json.dumps(scores_to_json(scores), indent=1) + "\n").encode())
+def write_scores_json(path: pathlib.Path, scores: Scores) -> None:
+    """Writes the scores, whole or not at all."""
+    write_json(path, scores_to_json(scores), indent=1)
 
 
-def write_csv(path: pathlib.Path, scores: Scores) -> None:
-    """Writes a row for each object, and `global` last; whole, as `write_json` does."""
+def write_scores_csv(path: pathlib.Path, scores: Scores) -> None:
+    """Writes a row for each object, and `global` last; whole or not at all."""
     nothing = Statistics(0, 0, 0)
     rows: list[list[object]] = [["sequence", "object", "J&F", *_named(nothing, nothing)]]
     for (sequence, object_id), each in scores.objects.items():
@@ -159,9 +157,7 @@ def write_csv(path: pathlib.Path, scores: Scores) -> None:
         rows.append([sequence, object_id, (j.mean + f.mean) / 2, *_named(j, f).values()])
     total = scores.global_score
     rows.append(["global", "", total.j_and_f, *_named(total.j, total.f).values()])
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_whole(path, text.getvalue().encode())
+    write_csv(path, rows)
 
 
 def _named(j: Statistics, f: Statistics) -> dict[str, float]:

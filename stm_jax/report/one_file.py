@@ -19,17 +19,17 @@ def block(name: str, content: Any) -> str:
 
 
 def one_file(
-    template: str, styles: Sequence[str], scripts: Sequence[str], title: str, data: str, **more: str
+    body: str, styles: Sequence[str], scripts: Sequence[str], title: str, data: str, **more: str
 ) -> str:
     """Returns a page made of files of the folder `page`.
 
     Args:
-        template: The HTML file, with $title, $style, $script, their hashes, and $data.
+        body: The HTML file of what is seen, with $title; page.html is what goes around it.
         styles: CSS files.
         scripts: JavaScript files; they share one scope.
         title: Of the page, as text.
         data: HTML, such as of `block`.
-        more: HTML for further places of the template.
+        more: HTML for further places of the body.
     """
     folder = importlib.resources.files("stm_jax.report") / "page"
 
@@ -38,14 +38,15 @@ def one_file(
 
     style = "".join(map(text_of, styles))
     script = '"use strict";\n(() => {\n' + "\n".join(map(text_of, scripts)) + "})();\n"
-    return string.Template(text_of(template)).substitute(
-        title=html.escape(title),
+    title = html.escape(title)
+    return string.Template(text_of("page.html")).substitute(
+        title=title,
+        body=string.Template(text_of(body)).substitute(title=title, **more),
         style=style,
         script=script,
         style_hash=_hash(style),
         script_hash=_hash(script),
         data=data,
-        **more,
     )
 
 

@@ -43,17 +43,21 @@ class FrameProgress:
         """Prints a line, above the bar if there is one."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def update(self, frames: int, segmented: bool, label: str = "") -> None:
+    def update(
+        self, frames: int, segmented: bool, label: str = "", count: int | None = None
+    ) -> None:
         """Shows that `frames` frames are done; the rate counts those `segmented` in this run.
 
-        `label` says what is being worked on, before the numbers.
+        `label` says what is being worked on, before the numbers; `count` how many there are in all,
+        where that was not known in the beginning.
         """
         now = time.monotonic()
+        self._count = self._count if count is None else count
         self._segmented += segmented
         if self._segmented == WARM_UP and segmented:
             self._warm_since = now
         line = label + self._line(frames, now)
-        self._bar.update(self._task, completed=frames, description=line)
+        self._bar.update(self._task, completed=frames, total=self._count, description=line)
         if not self._console.is_terminal and now - self._said >= SECONDS_BETWEEN_LINES:
             self._said = now
             self.say(line)

@@ -9,7 +9,7 @@ from stm_jax.data.samples import ids_of
 from stm_jax.data.sources import videos_of
 from stm_jax.errors import InputError
 from stm_jax.eval.davis import mean_over_objects, score_sequence
-from stm_jax.files import write_whole
+from stm_jax.files import write_json
 from stm_jax.train.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Validation:
         if scores["J&F"] > best:
             about = f"step {step}, J&F {scores['J&F']:.4f} on {len(self._videos)} sequences"
             save(model, self._run / BEST, about=about)
-            write_whole(record, json.dumps({"step": step, **scores}, indent=2).encode())
+            write_json(record, {"step": step, **scores})
 
 
 def _video_sources(data: DataConfig) -> list[VideoSource]:

@@ -1,12 +1,14 @@
 """Models as files: safetensors with the configuration in the metadata. No code runs on loading."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
 from typing import Any
 
 import flax.traverse_util
+import jax
 import jax.numpy as jnp
 import numpy as np
 import safetensors
@@ -76,6 +78,15 @@ def save(
     metadata = {FORMAT: json.dumps({"config": dataclasses.asdict(model.config), "about": about})}
     arrays = {name: stored(name, array) for name, array in flat.items()}
     write_whole(pathlib.Path(path), safetensors.numpy.save(arrays, metadata))
+
+
+def hash_of(model: Model) -> str:
+    """Returns a hash of the configuration and every weight."""
+    content = hashlib.sha256(repr(model.config).encode())
+    for path, leaf in jax.tree_util.tree_leaves_with_path(model.variables):
+        content.update(jax.tree_util.keystr(path).encode())
+        content.update(np.ascontiguousarray(leaf).data)
+    return content.hexdigest()
 
 
 def read_safetensors(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

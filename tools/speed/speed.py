@@ -1,6 +1,6 @@
 """Measures speed and memory of inference, and of the same network in PyTorch beside it.
 
-    python tools/benchmark.py --config stm-r50 --sizes 240p 480p --objects 1 5 --memory-frames 5
+    python tools/speed/speed.py --config stm-r50 --sizes 240p 480p --objects 1 5 --memory-frames 5
 
 Contestants take turns, round after round, so that a busy machine slows all alike. Printed is
 the median over the rounds with [least, most], of the time on the clock and of the seconds that
@@ -18,26 +18,17 @@ channels-last layout and with the skips computed once a frame; its threads wait 
 (OMP_WAIT_POLICY=PASSIVE), or it would fall behind many times where others use the CPU. Weights are
 random. MiB is what a call takes beyond what is held before it (weights and memory frames).
 
-    python tools/benchmark.py --sections reads --sizes 480p --memory-frames 1 5 20 100
+    python tools/speed/speed.py --sections reads --sizes 480p --memory-frames 1 5 20 100
 
 times the read of one object's memory alone: dense, in chunks, slot by slot as inference reads, and
 PyTorch's matrix product, softmax, matrix product. Temporary memory is that of the compiled program,
 by XLA's own figures.
 
-    python tools/benchmark.py --sections scoring --objects 3 5
+    python tools/speed/speed.py --sections training --objects 1
 
-measures no network, but the scoring of masks: see tools/benchmark_scoring.py, which it runs.
-
-    python tools/benchmark.py --sections training --objects 1
-
-times a training step, from the bytes of a clip to new weights: see tools/benchmark_training.py.
-
-    python tools/benchmark.py --sections pipeline
-
-measures how fast training clips are made: see tools/benchmark_pipeline.py, which it runs.
+times a training step, from the bytes of a clip to new weights: see tools/training.py.
 """
 
-import collections
 import contextlib
 import ctypes
 import dataclasses
@@ -46,8 +37,6 @@ import itertools
 import logging
 import os
 import pathlib
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -61,8 +50,7 @@ with contextlib.suppress(OSError, AttributeError):  # not glibc
 import jax
 import numpy as np
 import tyro
-from benchmark_calls import (
-    Calls,
+from inference import (
     Case,
     count_gflop,
     load_twin,
@@ -71,16 +59,15 @@ from benchmark_calls import (
     torch,
     torch_calls,
 )
-from benchmark_reads import READS, largest_difference, read_calls
-from benchmark_training import compare_training
-from benchmark_turns import interleave, spread
+from reads import READS, largest_difference, read_calls
+from training import compare_training
+from turns import interleave, ratio, status_kib, times
 
 from stm_jax import Model
 from stm_jax.config import PRESETS, STM_R18, STM_R50
 from stm_jax.nn.model import random_model
+from stm_jax.runtime.compile_watch import watch_compilation
 from stm_jax.runtime.freed_memory import keep_freed_memory
-
-COMPILED: collections.Counter[str] = collections.Counter()  # programs and milliseconds so far
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,9 +81,7 @@ class Options:
     memory_frames: tuple[int, ...] = (5,)
     dtype: Literal["float32", "bfloat16"] = "float32"
     rounds: int = 7
-    sections: tuple[
-        Literal["network", "objects", "presets", "reads", "scoring", "training", "pipeline"], ...
-    ] = (
+    sections: tuple[Literal["network", "objects", "presets", "reads", "training"], ...] = (
         "network",
         "objects",
     )
@@ -117,25 +102,24 @@ def compare_network(options: Options, model: Model) -> None:
             contestants["torch"] = torch_calls(case, twin)
         for name, gflop in count_gflop(case, model).items():
             calls = {who: calls[name] for who, calls in contestants.items()}
-            first = compilations(calls)
+            with watch_compilation() as first:
+                for call in calls.values():
+                    call()
             memory = {who: peak_memory(call, who) for who, call in calls.items()}
-            before = COMPILED.copy()
-            seconds = interleave(calls, options.rounds)
-            late = (COMPILED - before)["programs"]
+            with watch_compilation() as late:
+                seconds = interleave(calls, options.rounds)
             print(
-                f"  {name}: {gflop:.1f} GFLOP; {first['programs']} programs compiled in "
-                f"{first['milliseconds'] / 1e3:.1f} s, {late} while measured"
+                f"  {name}: {gflop:.1f} GFLOP; {first.programs} programs compiled in "
+                f"{first.seconds:.1f} s, {late.programs} while measured"
             )
-            for who, (clock, cpu) in seconds.items():
+            for who, each in seconds.items():
                 print(
-                    f"    {who:5} {spread(1e3 * clock, '.1f')} ms, CPU {spread(1e3 * cpu, '.1f')} "
-                    f"ms, {np.median(1 / clock):.2f} frames/s, {np.median(gflop / clock):.0f} "
-                    f"GFLOP/s, {memory[who]}"
+                    f"    {who:5} {times(each)}, {np.median(1 / each[0]):.2f} frames/s, "
+                    f"{np.median(gflop / each[0]):.0f} GFLOP/s, {memory[who]}"
                 )
             if twin is not None:
-                clock, cpu = seconds["torch"] / seconds["ours"]
-                ratios = f"{spread(clock, '.2f')}, CPU {spread(cpu, '.2f')}"
-                print(f"    time(torch) / time(ours): {ratios}", flush=True)
+                told = ratio(seconds["torch"], seconds["ours"])
+                print(f"    time(torch) / time(ours): {told}", flush=True)
         if twin is not None:
             ours, theirs = (contestants[who]["segment"]() for who in ("ours", "torch"))
             difference = np.abs(np.asarray(ours) - theirs.float().cpu().numpy()).max()
@@ -147,17 +131,12 @@ def compare_objects(options: Options, model: Model) -> None:
     frames = options.memory_frames[0]
     cases = [Case(model.config, "480p", count, frames, options.dtype) for count in (1, 5)]
     calls = {str(case): our_step(case, model) for case in cases}
-    compilations(calls)
     seconds = interleave(calls, options.rounds)
     print()
-    for case, (clock, cpu) in seconds.items():
-        print(f"{case}: step {spread(1e3 * clock, '.1f')} ms, CPU {spread(1e3 * cpu, '.1f')} ms")
+    for case, each in seconds.items():
+        print(f"{case}: step {times(each)}")
     one, five = seconds.values()
-    clock, cpu = five / one
-    print(
-        f"time(5) / time(1): {spread(clock, '.2f')}, CPU {spread(cpu, '.2f')} "
-        "(wanted of stm-r50: at most 3.4)"
-    )
+    print(f"time(5) / time(1): {ratio(five, one)} (wanted of stm-r50: at most 3.4)")
 
 
 def compare_presets(options: Options, model: Model) -> None:
@@ -169,15 +148,13 @@ def compare_presets(options: Options, model: Model) -> None:
             name: our_step(Case(one.config, size, 1, frames, options.dtype), one)
             for name, one in models.items()
         }
-        compilations(calls)
         seconds = interleave(calls, options.rounds)
         print(f"\n{size}, memory frames {frames}: step")
-        for name, (clock, cpu) in seconds.items():
-            ratios = seconds[model.config.name] / (clock, cpu)
+        for name, each in seconds.items():
+            told = ratio(seconds[model.config.name], each)
             print(
-                f"  {name}: {spread(1e3 * clock, '.1f')} ms, CPU {spread(1e3 * cpu, '.1f')} ms, "
-                f"{np.median(1 / clock):.2f} frames/s; time({model.config.name}) / time: "
-                f"{spread(ratios[0], '.2f')}, CPU {spread(ratios[1], '.2f')}",
+                f"  {name}: {times(each)}, {np.median(1 / each[0]):.2f} frames/s; "
+                f"time({model.config.name}) / time: {told}",
                 flush=True,
             )
 
@@ -191,14 +168,10 @@ def compare_reads(options: Options, model: Model) -> None:
         memory = {who: peak_memory(call, who) for who, call in calls.items()}
         seconds = interleave(calls, options.rounds)
         print(f"\n{case}: {kind}")
-        for who, (clock, cpu) in seconds.items():
-            print(
-                f"  {who:7} {spread(1e3 * clock, '.1f')} ms, CPU {spread(1e3 * cpu, '.1f')} ms, "
-                f"{temporary[who]}, {memory[who]}"
-            )
+        for who, each in seconds.items():
+            print(f"  {who:7} {times(each)}, {temporary[who]}, {memory[who]}")
         for who in [who for who in seconds if who != "torch"] if "torch" in seconds else []:
-            clock, cpu = seconds["torch"] / seconds[who]
-            print(f"  time(torch) / time({who}): {spread(clock, '.2f')}, CPU {spread(cpu, '.2f')}")
+            print(f"  time(torch) / time({who}): {ratio(seconds['torch'], seconds[who])}")
         print(f"  they differ from {next(iter(calls))} by at most {difference:.1e}", flush=True)
 
 
@@ -208,26 +181,7 @@ def compare_steps(options: Options, model: Model) -> None:
         compare_training(options.training_size, objects, options.rounds, model)
 
 
-def compare_scoring(options: Options) -> None:
-    """Runs tools/benchmark_scoring.py, whose processes shall not import JAX and PyTorch."""
-    run_script("benchmark_scoring.py", options, "--objects", *map(str, options.objects))
-
-
-def measure_pipeline(options: Options) -> None:
-    """Runs tools/benchmark_pipeline.py, for the same reason."""
-    run_script("benchmark_pipeline.py", options)
-
-
-def run_script(name: str, options: Options, *given: str) -> None:
-    """Runs a script beside this one; if it fails it has said why."""
-    script = pathlib.Path(__file__).with_name(name)
-    done = subprocess.run([sys.executable, script, *given, "--rounds", str(options.rounds)])
-    if done.returncode:
-        sys.exit(done.returncode)
-
-
-# A section is a function of the options and the model that prints what it measures. Scoring and
-# the pipeline need no model.
+# A section is a function of the options and the model that prints what it measures.
 SECTIONS = {
     "network": compare_network,
     "objects": compare_objects,
@@ -237,14 +191,6 @@ SECTIONS = {
 }
 
 
-def compilations(calls: Calls) -> collections.Counter:
-    """Makes every call once, and returns what JAX compiled for that."""
-    before = COMPILED.copy()
-    for call in calls.values():
-        call()
-    return COMPILED - before
-
-
 def peak_memory(call: Callable[[], Any], who: str) -> str:
     """Returns what a call takes beyond what is held before it, where the system tells."""
     if jax.default_backend() == "cpu":
@@ -252,9 +198,9 @@ def peak_memory(call: Callable[[], Any], who: str) -> str:
             gc.collect()
             ctypes.CDLL("libc.so.6").malloc_trim(0)
             pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-            held = resident_peak()
+            held = status_kib("VmHWM")
             call()
-            return f"{resident_peak() - held:.0f} MiB"
+            return f"{(status_kib('VmHWM') - held) / 2**10:.0f} MiB"
         except (OSError, AttributeError):  # not Linux, or not glibc
             return "memory unknown"
     if who == "torch":
@@ -267,31 +213,10 @@ def peak_memory(call: Callable[[], Any], who: str) -> str:
     return "memory unknown" if peak is None else f"{peak / 2**20:.0f} MiB in all, so far"
 
 
-def resident_peak() -> float:
-    """Returns the most MiB of memory that this process has had."""
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 2**10
-
-
-def count_compilation(event: str, duration_secs: float, **_: Any) -> None:
-    """Adds to COMPILED; called by JAX."""
-    if event == "/jax/core/compile/backend_compile_duration":
-        COMPILED["programs"] += 1
-        COMPILED["milliseconds"] += round(1e3 * duration_secs)
-
-
 def main(options: Options) -> None:
     """Runs the sections one after the other."""
     keep_freed_memory()
-    if "scoring" in options.sections:
-        compare_scoring(options)
-    if "pipeline" in options.sections:
-        measure_pipeline(options)
-    sections = [SECTIONS[name] for name in options.sections if name in SECTIONS]
-    if not sections:
-        return
     logging.getLogger("stm_jax").setLevel(logging.ERROR)  # the memory is full: on purpose
-    jax.monitoring.register_event_duration_secs_listener(count_compilation)
     threads = f", torch {torch.__version__} of {torch.get_num_threads()} threads" if torch else ""
     print(
         f"{options.config} {options.dtype} on {jax.devices()[0].device_kind}, {os.cpu_count()} "
@@ -301,8 +226,8 @@ def main(options: Options) -> None:
     # Less sure of itself: at a probability of 1 PyTorch's float32 loses the digits of 1 - p.
     predict = model.variables["params"]["decoder"]["predict"]["conv"]
     predict["kernel"] = 0.05 * predict["kernel"]
-    for section in sections:
-        section(options, model)
+    for section in options.sections:
+        SECTIONS[section](options, model)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the section `reads` of tools/benchmark.py times: reads of the memory, ours and PyTorch's."""
+"""What the section `reads` of speed.py times: reads of the memory, ours and PyTorch's."""
 
 import functools
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from benchmark_calls import Calls, Case, torch
+from inference import Calls, Case, torch
 
 from stm_jax.reads.chunked import Chunked
 from stm_jax.reads.dense import read_dense

@@ -1,6 +1,6 @@
 """Measures the data pipeline alone: clips per second, and where the time goes.
 
-    python tools/benchmark_pipeline.py --data DIR
+    python tools/speed/pipeline.py --data DIR
 
 DIR holds duts-tr-subset (images/, masks/) and davis2016-train (DAVIS 2016, 480p). Clips are of
 three frames of 384x384, a batch of 4, made by one worker process for each core and taken by
@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import tyro
 from absl import flags
-from benchmark_turns import spread
+from turns import spread
 
 from stm_jax.data import clips, pasting
 from stm_jax.data.config import DataConfig, Photographs, Source, Videos

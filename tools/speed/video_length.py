@@ -1,27 +1,29 @@
 """Peak host memory of `stm-jax segment` over the length of the video.
 
-    python tools/measure_length.py --lengths 50 500 2000
+    python tools/speed/video_length.py --lengths 50 500 2000
 
 Makes videos of noise of each length, segments each in a process of its own, and prints the peak of
 its resident memory and the seconds it took.
 """
 
+import concurrent.futures
 import dataclasses
-import os
+import multiprocessing
 import pathlib
-import subprocess
-import sys
 import tempfile
 import time
 
 import numpy as np
 import tyro
 
+from stm_jax.commands.segment import Segment
+from stm_jax.commands.shared.options import ModelOptions, ResultOptions, VideoOptions
 from stm_jax.data.masks import write_mask
 from stm_jax.data.video_files import VideoWriter
+from stm_jax.runtime.freed_memory import keep_freed_memory
+from stm_jax.runtime.used_memory import resident_peak
 
 HEIGHT, WIDTH = 240, 426
-COMMAND = "import sys; from stm_jax.cli import main; sys.exit(main())"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,15 +32,15 @@ class Options:
 
     lengths: tuple[int, ...] = (50, 500, 2000)
     """Frames of each video."""
-    size: int = 64
-    """Short side that is worked at; frames are 426x240 whatever it is."""
-    weights: str = "stm-r18"
-    """Bundled name, .safetensors file or run folder."""
+    model: tyro.conf.OmitArgPrefixes[ModelOptions] = dataclasses.field(
+        default_factory=lambda: ModelOptions(size=64)
+    )
+    """Frames are 426x240 whatever size is worked at."""
 
 
 def main(options: Options) -> None:
     """Prints one line for each length."""
-    rng = np.random.default_rng(0)
+    rng, fresh = np.random.default_rng(0), multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         mask = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -51,24 +53,19 @@ def main(options: Options) -> None:
                 for t in range(length):
                     writer.write(np.roll(background, t, axis=1))
             begun = time.perf_counter()
-            peak = peak_memory(
-                [
-                    *("segment", str(video), "--mask", str(folder / "first.png")),
-                    *("--out", str(folder / f"out{length}"), "--size", str(options.size)),
-                    *("--weights", options.weights),
-                ]
-            )
+            out = ResultOptions(folder / f"out{length}")
+            segment = Segment(VideoOptions(video, folder / "first.png"), out, options.model)
+            with concurrent.futures.ProcessPoolExecutor(1, fresh) as process:
+                peak = process.submit(peak_memory, segment).result()
             seconds = time.perf_counter() - begun
             print(f"{length} frames: peak {peak / 2**20:.0f} MiB, {seconds:.0f} s", flush=True)
 
 
-def peak_memory(arguments: list[str]) -> int:
-    """Runs the command line and returns its largest resident memory in bytes (Unix only)."""
-    process = subprocess.Popen([sys.executable, "-c", COMMAND, *arguments])
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"stm-jax {' '.join(arguments)} failed")
-    return usage.ru_maxrss * 1024
+def peak_memory(segment: Segment) -> int:
+    """Runs the command and returns the largest resident memory of this process in bytes."""
+    keep_freed_memory()
+    segment.run()
+    return resident_peak()
 
 
 if __name__ == "__main__":

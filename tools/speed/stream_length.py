@@ -1,7 +1,7 @@
 """A stream of many frames: programs compiled, memory of the process, and time of a frame.
 
-    python tools/stream_length.py --frames 10000 --memory fifo
-    python tools/stream_length.py --frames 10000 --memory xmem
+    python tools/speed/stream_length.py --frames 10000 --memory fifo
+    python tools/speed/stream_length.py --frames 10000 --memory xmem
 
 follows the rabbit of the bundled clip, which is played forwards and backwards, over and over,
 through `Segmenter.step`. Printed are
@@ -14,13 +14,12 @@ through `Segmenter.step`. Printed are
   more. Such a rise comes at chance and at most a few times: each is printed with its frame;
 - the median time of a frame in every block of 1,000 frames, and the slope of these.
 
---memory and --read take the words of `stm-jax segment`, such as `--memory fifo frames=8`.
+The options of the model are those of `stm-jax segment`, such as `--memory fifo frames=8`.
 """
 
 import collections
 import dataclasses
 import itertools
-import pathlib
 import time
 
 import numpy as np
@@ -28,13 +27,12 @@ import tyro
 from jaxtyping import UInt8
 from PIL import Image
 from scipy import stats
+from turns import status_kib
 
-import stm_jax
-from stm_jax.catalogue import STM_EVERY, chosen
 from stm_jax.commands.demo import CLIP, TRUTH
+from stm_jax.commands.shared.options import ModelOptions
 from stm_jax.data.masks import read_mask
 from stm_jax.data.video_files import open_frames
-from stm_jax.infer.segmenter import Segmenter
 from stm_jax.runtime.compile_watch import watch_compilation
 from stm_jax.runtime.freed_memory import keep_freed_memory
 
@@ -46,14 +44,11 @@ class Options:
     """What is streamed."""
 
     frames: int = 10_000
-    size: int = 240
+    rows: int = 240
     """Rows of the frames."""
-    memory: tuple[str, ...] = ("fifo",)
-    """A rule or a store and its knobs."""
-    read: tuple[str, ...] = ()
-    """How it is read, and its knobs."""
-    weights: str = "stm-r18"
-    """Bundled name, .safetensors file or run folder."""
+    model: tyro.conf.OmitArgPrefixes[ModelOptions] = dataclasses.field(
+        default_factory=lambda: ModelOptions(memory=("fifo",))
+    )
     sample: int = 100
     """Frames whose resident memory one median is taken of."""
     block: int = 1000
@@ -63,10 +58,10 @@ class Options:
 def main(options: Options) -> None:
     """Streams, and prints what it took."""
     keep_freed_memory()
-    memory, read = chosen(options.memory, options.read, STM_EVERY)
-    clip, mask = rabbit(options.size)
+    clip, mask = rabbit(options.rows)
     there_and_back = itertools.cycle([*range(len(clip)), *range(len(clip) - 2, 0, -1)])
-    segmenter = Segmenter(stm_jax.load(options.weights), memory=memory, read=read)
+    model = options.model.load()
+    segmenter = model.segmenter()
     seconds, kib = np.zeros(options.frames - 1), np.zeros(options.frames - 1)
     compiled: collections.Counter[int] = collections.Counter()
     with watch_compilation() as compilation:
@@ -76,7 +71,7 @@ def main(options: Options) -> None:
             before, begun = compilation.programs, time.perf_counter()
             ids = segmenter.step(clip[next(there_and_back)])
             seconds[number - 1] = time.perf_counter() - begun
-            kib[number - 1] = resident_kib()
+            kib[number - 1] = status_kib("VmRSS")
             compiled[number] += compilation.programs - before
             if number % options.block == 0:
                 last = np.median(seconds[number - options.block : number])
@@ -84,7 +79,7 @@ def main(options: Options) -> None:
                 print(f"frame {number}: {mib:.1f} MiB, {1e3 * last:.1f} ms a frame", flush=True)
 
     height, width = mask.shape
-    print(f"{memory}, {options.frames} frames of {width}x{height}")
+    print(f"{model.memory}, {options.frames} frames of {width}x{height}")
     first, last = (mask > 0).mean(), (ids > 0).mean()
     print(f"  the object covers {first:.1%} of the first frame, {last:.1%} of the last")
     where = ", ".join(f"{count} at frame {n}" for n, count in compiled.items() if count)
@@ -130,12 +125,6 @@ def report_time(seconds: np.ndarray, block: int) -> None:
 def slope(at: np.ndarray, values: np.ndarray) -> float:
     """Returns the slope of the line of least squares."""
     return float(np.polyfit(at - at.mean(), values, 1)[0])
-
-
-def resident_kib() -> int:
-    """Returns the resident memory of this process (Linux only)."""
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
 
 
 def rabbit(rows: int) -> tuple[UInt8[np.ndarray, "frames h w 3"], UInt8[np.ndarray, "h w"]]:

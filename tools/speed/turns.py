@@ -2,6 +2,7 @@
 
 import math
 import os
+import pathlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,8 +15,10 @@ SHORTEST_SAMPLE = 0.3  # seconds; quicker calls are repeated until a sample take
 def interleave(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
     """Returns the seconds of a call, (2, rounds): on the clock, and of all threads on the CPU.
 
-    The calls take turns, and have run before.
+    The calls take turns, after each has run once.
     """
+    for call in calls.values():
+        call()
     repeats = {who: math.ceil(SHORTEST_SAMPLE / timed(call, 1)[0]) for who, call in calls.items()}
     seconds = {who: np.zeros((2, rounds)) for who in calls}
     for turn in range(rounds):
@@ -39,6 +42,24 @@ def cpu_seconds() -> float:
     """Returns what this process and its ended children have spent on the CPU."""
     times = os.times()
     return time.process_time() + times.children_user + times.children_system
+
+
+def times(seconds: np.ndarray, form: str = ".1f") -> str:
+    """Returns what to print of the seconds of a call, (2, rounds): on the clock and on the CPU."""
+    clock, cpu = 1e3 * seconds
+    return f"{spread(clock, form)} ms, CPU {spread(cpu, form)} ms"
+
+
+def ratio(slow: np.ndarray, fast: np.ndarray, form: str = ".2f") -> str:
+    """Returns what to print of how many times as long a call takes, round by round."""
+    clock, cpu = slow / fast
+    return f"{spread(clock, form)}, CPU {spread(cpu, form)}"
+
+
+def status_kib(field: str) -> int:
+    """Returns a figure of the memory of this process, such as VmRSS; OSError but on Linux."""
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
 
 
 def spread(numbers: np.ndarray, form: str) -> str:

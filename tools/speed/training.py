@@ -1,4 +1,4 @@
-"""What the section `training` of tools/benchmark.py times: a training step, ours and PyTorch's.
+"""What the section `training` of speed.py times: a training step, ours and PyTorch's.
 
 Both begin with the bytes of one clip of three frames, follow it from its first mask, take the mean
 cross-entropy of the other two frames, its gradient, and a step of Adam. Ours is the step that
@@ -11,8 +11,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from benchmark_calls import load_twin, torch
-from benchmark_turns import interleave, spread
+from inference import load_twin, torch
+from turns import interleave, ratio, times
 
 from stm_jax import Model
 from stm_jax.data.config import DataConfig
@@ -79,14 +79,10 @@ def compare_training(size: int, objects: int, rounds: int, model: Model) -> None
     print(f"\ntraining step, one clip of 3 x {size} x {size}, objects {objects}, {gflop:.0f} GFLOP")
     losses = {who: call() for who, call in calls.items()}
     seconds = interleave(calls, rounds)
-    for who, (clock, cpu) in seconds.items():
+    for who, each in seconds.items():
         print(
-            f"  {who:19} {spread(1e3 * clock, '.0f')} ms, CPU {spread(1e3 * cpu, '.0f')} ms, "
-            f"{np.median(gflop / clock):.0f} GFLOP/s; first loss {losses[who]:.6f}"
+            f"  {who:19} {times(each, '.0f')}, "
+            f"{np.median(gflop / each[0]):.0f} GFLOP/s; first loss {losses[who]:.6f}"
         )
     for who in list(seconds)[1:]:
-        clock, cpu = seconds[who] / seconds["ours"]
-        print(
-            f"  time({who}) / time(ours): {spread(clock, '.2f')}, CPU {spread(cpu, '.2f')}",
-            flush=True,
-        )
+        print(f"  time({who}) / time(ours): {ratio(seconds[who], seconds['ours'])}", flush=True)

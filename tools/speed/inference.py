@@ -1,4 +1,4 @@
-"""What tools/benchmark.py times: the pieces of inference, ours and PyTorch's, ready to call."""
+"""What speed.py times: the pieces of inference, ours and PyTorch's, ready to call."""
 
 import dataclasses
 import functools

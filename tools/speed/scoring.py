@@ -1,6 +1,6 @@
 """Measures the scoring of masks on disk, and of a plain implementation beside it.
 
-    python tools/benchmark_scoring.py --objects 3 5 --rounds 5
+    python tools/speed/scoring.py --objects 3 5 --rounds 5
 
 Masks are 854x480 with several moving objects. Timed is the reading of the PNGs and J and F of all
 objects, on two processes with their start. The plain implementation goes frame by frame and object
@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 import tyro
-from benchmark_turns import interleave, spread
 from PIL import Image
+from turns import interleave, ratio, times
 
 from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.data.masks import write_mask
@@ -162,12 +162,11 @@ def compare(
     seconds = interleave(calls, rounds)
     frames = {who: len(plain) * (1 if who == "plain" else len(sequences)) for who in calls}
     each = {who: seconds[who] / frames[who] for who in calls}
-    for who, (clock, cpu) in each.items():
-        print(f"  {who:17} {spread(1e3 * clock, '.2f')} ms, CPU {spread(1e3 * cpu, '.2f')} ms")
+    for who, seconds_a_frame in each.items():
+        print(f"  {who:17} {times(seconds_a_frame, '.2f')}")
     for who in list(calls)[1:]:
-        clock, cpu = each["plain"] / each[who]
-        line = f"  time(plain) / time({who}): {spread(clock, '.1f')}, CPU {spread(cpu, '.1f')}"
-        print(line, flush=True)
+        told = ratio(each["plain"], each[who], ".1f")
+        print(f"  time(plain) / time({who}): {told}", flush=True)
 
 
 if __name__ == "__main__":

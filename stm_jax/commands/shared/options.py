@@ -1,0 +1,192 @@
+"""The options that several commands take, each declared here and nowhere else.
+
+A command has them as fields; their names are those of the headings in `--help`. They are written
+without those names before them, by OmitArgPrefixes.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import tyro
+from jaxtyping import UInt8
+
+from stm_jax.data.benchmarks import BenchmarkSequence, Protocol, benchmark_sequences
+from stm_jax.data.masks import check_first_mask, read_mask
+from stm_jax.data.video_files import Frames, open_frames
+from stm_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from stm_jax.infer.averaged import AveragedSegmenter
+    from stm_jax.infer.segmenter import Segmenter
+    from stm_jax.memory.protocol import Device, Memory
+    from stm_jax.nn.model import Model
+    from stm_jax.reads.protocol import Read
+
+MEMORY_HELP = (
+    "What is kept instead: a rule or a store and its knobs, such as fifo frames=8. There is"
+    " every-nth, previous, first, evenly-spread, fifo, annotated, recent, random-frame, reservoir,"
+    " confident, least-used, ucb, diverse, xmem, afb-urr, swift-net, or FILE.py:CLASS of your own."
+)
+READ_HELP = (
+    "How the memory is read: dense, slots, chunked, top-k, kernelized, regional, window, or"
+    " FILE.py:NAME of your own, and its knobs, such as top-k k=30."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkOptions:
+    """The network."""
+
+    weights: str = "stm-r18"
+    """A bundled model, a .safetensors file, or the folder of a training run."""
+    size: int | None = None
+    """Work at this length of the shorter side, in pixels (masks keep the frames' own size)."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision of the network."""
+
+    def check(self) -> None:
+        """Raises InputError if an option makes no sense, before anything heavy is imported."""
+        if self.size is not None and self.size < 16:
+            raise InputError(f"--size is {self.size}: give 16 pixels or more")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOptions(NetworkOptions):
+    """The network, its memory, and how that is read."""
+
+    memorize_every: int = 5
+    """Keep every n-th frame in memory."""
+    memory: Annotated[tuple[str, ...], tyro.conf.arg(help=MEMORY_HELP)] = ()
+    read: Annotated[tuple[str, ...], tyro.conf.arg(help=READ_HELP)] = ()
+
+    def check(self) -> None:
+        """Raises InputError if an option makes no sense, before anything heavy is imported."""
+        if self.memorize_every < 1:
+            raise InputError(f"--memorize-every is {self.memorize_every}: give 1 or more")
+        super().check()
+
+    def load(self, variant: "tuple[Memory, Read | None] | None" = None) -> "LoadedModel":
+        """Returns what the options choose, or the network with this memory and read.
+
+        Raises:
+            InputError: There are no such weights, or there is no such memory or read.
+        """
+        from stm_jax.catalogue import chosen
+        from stm_jax.runtime.compile_cache import enable_compilation_cache
+        from stm_jax.weights.files import load
+
+        self.check()
+        memory, read = variant or chosen(self.memory, self.read, self.memorize_every)
+        enable_compilation_cache()
+        return LoadedModel(self, load(self.weights), memory, read)
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedModel:
+    """The network, the memory and the read that options have chosen.
+
+    Attributes:
+        options: Those.
+        model: The network with its weights.
+        memory: What is written and dropped.
+        read: How it is read; None for the memory's default.
+    """
+
+    options: ModelOptions
+    model: "Model"
+    memory: "Memory"
+    read: "Read | None"
+
+    def settings(self) -> dict[str, Any]:
+        """Returns all of it that results depend on, as JSON values."""
+        from stm_jax.catalogue import noted
+        from stm_jax.weights.files import hash_of
+
+        return {
+            "weights": hash_of(self.model),
+            "memory": noted(self.memory),
+            "read": noted(self.read),
+            "size": self.options.size,
+            "dtype": self.options.dtype,
+        }
+
+    def segmenter(self, device: "Device | None" = None) -> "Segmenter":
+        """Returns a segmenter."""
+        from stm_jax.infer.segmenter import Segmenter
+
+        return Segmenter(self.model, device=device, **self._chosen())
+
+    def averaged(
+        self, scales: Sequence[float], flip: bool, device: "Device | None" = None
+    ) -> "AveragedSegmenter":
+        """Returns a segmenter at several scales, and mirrored."""
+        from stm_jax.infer.averaged import AveragedSegmenter
+
+        return AveragedSegmenter(
+            self.model, scales=scales, flip=flip, device=device, **self._chosen()
+        )
+
+    def _chosen(self) -> dict[str, Any]:
+        return {
+            "memory": self.memory,
+            "read": self.read,
+            "short_side": self.options.size,
+            "dtype": self.options.dtype,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoOptions:
+    """A video and the mask of its first frame."""
+
+    path: tyro.conf.Positional[pathlib.Path]
+    """A video file, or a folder of frames (.jpg .png .bmp .webp, in natural order)."""
+    mask: pathlib.Path
+    """The mask of the first frame: a palette PNG, or grey with 0/255 or small ids."""
+
+    def open(self) -> tuple[Frames, UInt8[np.ndarray, "height width"]]:
+        """Returns the frames and the first mask; raises InputError if they cannot be used."""
+        frames = open_frames(self.path)
+        first_mask = read_mask(self.mask)
+        check_first_mask(first_mask, (frames.height, frames.width), self.mask)
+        return frames, first_mask
+
+
+@dataclasses.dataclass(frozen=True)
+class ResultOptions:
+    """Where the results go."""
+
+    out: pathlib.Path
+    """The folder to write to."""
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Start again, and replace the results that are in the folder."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SequenceOptions:
+    """Which sequences of a data set."""
+
+    protocol: Protocol
+    """davis2016 merges all objects into one; folder takes any data set in such folders."""
+    split: str = "val"
+    """train, val, test-dev; for youtube-vos also valid_all_frames."""
+    sequences: tuple[str, ...] = ()
+    """Only these sequences."""
+
+    def of(self, root: pathlib.Path) -> tuple[BenchmarkSequence, ...]:
+        """Returns the sequences of the data set there; raises InputError if there are none."""
+        return benchmark_sequences(root, self.protocol, self.split, self.sequences)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BenchmarkOptions(SequenceOptions):
+    """The data set that is segmented, and what is shown of it."""
+
+    root: tyro.conf.Positional[pathlib.Path]
+    """The data set: the folder that holds JPEGImages and Annotations."""
+    heat_maps: int = 0
+    """Show on the page where the worst frame of so many sequences looked in the memory: those with
+    the lowest J, each segmented again up to there."""
