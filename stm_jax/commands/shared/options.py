@@ -19,9 +19,11 @@ from stm_jax.data.video_files import Frames, open_frames
 from stm_jax.errors import InputError
 
 if TYPE_CHECKING:
+    import jax
+
     from stm_jax.infer.averaged import AveragedSegmenter
     from stm_jax.infer.segmenter import Segmenter
-    from stm_jax.memory.protocol import Device, Memory
+    from stm_jax.memory.protocol import Memory
     from stm_jax.nn.model import Model
     from stm_jax.reads.protocol import Read
 
@@ -113,14 +115,20 @@ class LoadedModel:
             "dtype": self.options.dtype,
         }
 
-    def segmenter(self, device: "Device | None" = None) -> "Segmenter":
+    def segmenter(
+        self,
+        device: "jax.Device | None" = None,  # pyright: ignore[reportInvalidTypeForm]
+    ) -> "Segmenter":
         """Returns a segmenter."""
         from stm_jax.infer.segmenter import Segmenter
 
         return Segmenter(self.model, device=device, **self._chosen())
 
     def averaged(
-        self, scales: Sequence[float], flip: bool, device: "Device | None" = None
+        self,
+        scales: Sequence[float],
+        flip: bool,
+        device: "jax.Device | None" = None,  # pyright: ignore[reportInvalidTypeForm]
     ) -> "AveragedSegmenter":
         """Returns a segmenter at several scales, and mirrored."""
         from stm_jax.infer.averaged import AveragedSegmenter
