@@ -16,9 +16,9 @@ GUIDE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "your_own_memo
 LONGEST = 24  # lines of a new rule or read, blank lines and docstrings included
 
 
-def blocks() -> list[str]:
-    """Returns the guide's Python, each block behind as many empty lines as the guide has above."""
-    text = GUIDE.read_text(encoding="utf-8")
+def blocks(page: pathlib.Path = GUIDE) -> list[str]:
+    """Returns a page's Python, each block behind as many empty lines as the page has above."""
+    text = page.read_text(encoding="utf-8")
     found = re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return ["\n" * text[: match.start(1)].count("\n") + match[1] for match in found]
 
@@ -64,7 +64,9 @@ def test_what_it_makes_of_a_video(guide):
 
 def test_its_classes_are_found_from_the_command_line(tmp_path):
     mine = tmp_path / "mine.py"
-    mine.write_text("".join(b for b in blocks() if "class WhenItGrows" in b or "NearestRead:" in b))
+    mine.write_text(
+        "".join(b for b in blocks() if "class WhenItGrows" in b or "class NearestRead" in b)
+    )
     words = (f"{mine}:WhenItGrows", "frames=4"), (f"{mine}:NearestRead",)
     memory, read = chosen(*words, memorize_every=5)
     assert repr(memory) == "WhenItGrows(frames=4, share=0.25)"

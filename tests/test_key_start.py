@@ -11,7 +11,7 @@ from stm_jax.config import TINY
 from stm_jax.nn.model import Model, random_model
 from stm_jax.nn.stm import STM, query
 from stm_jax.train.key_start import SHARPNESS, start_keys
-from stm_jax.train.loop import train
+from stm_jax.train.loop import fit
 from tests.test_clips import root  # noqa: F401, a fixture
 from tests.test_train import config_for
 
@@ -65,7 +65,7 @@ def test_without_a_trunk_keys_start_as_drawn(
 ):
     config = dataclasses.replace(config_for(root), key_frames=4)
     stage = dataclasses.replace(config.stages[0], steps=2, learning_rate=0.0)
-    model = train(dataclasses.replace(config, stages=(stage,)), tmp_path / "run")
+    model = fit(dataclasses.replace(config, stages=(stage,)), tmp_path / "run")
     drawn = random_model(TINY, config.seed).variables["params"]["query_head"]["key"]
     assert np.array_equal(
         model.variables["params"]["query_head"]["key"]["conv"]["kernel"], drawn["conv"]["kernel"]

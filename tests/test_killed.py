@@ -23,7 +23,9 @@ from tests.test_clips import root  # noqa: F401, a fixture
 
 RECIPE = """
 from pathlib import Path
-from stm_jax.config import TINY, DataConfig, Photographs, StageConfig, TrainConfig, Videos
+from stm_jax.config import TINY
+from stm_jax.data import DataConfig, Photographs, Videos
+from stm_jax.train import StageConfig, TrainConfig
 
 def get_config():
     sources = (Photographs(Path(".")), Videos(Path(".")))

@@ -158,7 +158,7 @@ def test_tensorflow_is_not_needed(tmp_path: pathlib.Path, monkeypatch):
     none.write_text("raise ImportError('TensorFlow is wanted')")
     program = (
         "import pathlib, sys; sys.path.insert(0, sys.argv[1])\n"
-        "import prepare_data; from stm_jax.config import *\n"
+        "import prepare_data; from stm_jax.data import *\n"
         "from stm_jax.data.pipeline import training_clips\n"
         "root = pathlib.Path(sys.argv[2])\n"
         "prepare_data.main(prepare_data.Options(Videos(root), root / 'out', 'cat'))\n"

@@ -41,7 +41,7 @@ def test_a_run_tells_what_it_does(
     monkeypatch: pytest.MonkeyPatch,
 ):
     config = dataclasses.replace(config_for(root), log_every=2)
-    model = loop.train(config, tmp_path)
+    model = loop.fit(config, tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 3, 4, 6]  # stages end with steps 3 and 6
     assert [line["stage"] for line in lines] == [1, 1, 2, 2]
@@ -61,7 +61,7 @@ def test_a_run_tells_what_it_does(
 
     for unused in ("given_weights", "initial_model"):  # by a run that goes on
         monkeypatch.delattr(loop, unused)
-    again = loop.train(config, tmp_path)
+    again = loop.fit(config, tmp_path)
     assert "going on from step 6" in capsys.readouterr().out
     for expected, leaf in zip(
         jax.tree.leaves(model.variables), jax.tree.leaves(again.variables), strict=True

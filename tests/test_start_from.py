@@ -19,7 +19,7 @@ from stm_jax.errors import InputError
 from stm_jax.nn.model import Model, random_model
 from stm_jax.train.config import StageConfig, TrainConfig
 from stm_jax.train.key_start import start_keys
-from stm_jax.train.loop import train
+from stm_jax.train.loop import fit
 from stm_jax.train.start import given_weights, initial_model
 from stm_jax.weights.files import save
 from tests.lively import lively_model
@@ -92,7 +92,7 @@ def test_one_error_names_all_that_does_not_fit_and_what_to_do(tmp_path: pathlib.
     save(random_model(wider), tmp_path / "wider.safetensors")
     config = config_from(tmp_path / "wider.safetensors")
     with pytest.raises(InputError) as caught:
-        train(config, tmp_path / "run")
+        fit(config, tmp_path / "run")
     (told,) = str(caught.value).splitlines()
     assert "wider.safetensors (wider) for tiny does not fit" in told
     assert "unexpected (batch_stats/memory_encoder/trunk/res3_block1" in told
@@ -132,7 +132,7 @@ def test_a_start_that_cannot_be_leaves_no_run_behind(
     changes: dict, told: str, weights: pathlib.Path, tmp_path: pathlib.Path
 ):
     with pytest.raises(InputError, match=told):
-        train(dataclasses.replace(config_from(weights), **changes), tmp_path / "run")
+        fit(dataclasses.replace(config_from(weights), **changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -142,19 +142,19 @@ def test_a_run_goes_on_without_what_it_started_from(
     tmp_path: pathlib.Path,
 ):
     config = config_from(weights, root, model=None, average_decay=0.5)
-    first = flat(train(config, tmp_path / "run"))
+    first = flat(fit(config, tmp_path / "run"))
     recorded = json.loads((tmp_path / "run/config.json").read_text())
     assert recorded["start_from"] == str(weights) and recorded["model"]["name"] == "tiny"
     weights.unlink()
     longer = dataclasses.replace(config.stages[0], steps=3)
-    last = flat(train(dataclasses.replace(config, stages=(longer,)), tmp_path / "run"))
+    last = flat(fit(dataclasses.replace(config, stages=(longer,)), tmp_path / "run"))
     assert any(not np.array_equal(first[name], last[name]) for name in first)
     averaged = flat(start(config_from(tmp_path / "run")))  # and a run's folder starts another
     for name, array in last.items():
         assert np.array_equal(array, averaged[name]), name
     shutil.rmtree(tmp_path / "run/checkpoints")
     with pytest.raises(InputError, match="no weights"):
-        train(config, tmp_path / "run")
+        fit(config, tmp_path / "run")
 
 
 def test_weights_lie_below_the_data_or_where_the_command_says(

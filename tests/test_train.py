@@ -21,7 +21,7 @@ from stm_jax.nn.stm import STM
 from stm_jax.train.config import StageConfig, TrainConfig
 from stm_jax.train.follow import follow_clip, shares_of_cells
 from stm_jax.train.log import RunLog
-from stm_jax.train.loop import train
+from stm_jax.train.loop import fit
 from stm_jax.train.losses import clip_loss
 from stm_jax.train.mesh import data_mesh, place_state
 from stm_jax.train.step import initial_state, learning_rates, make_optimizer, make_step
@@ -198,13 +198,13 @@ def test_a_stopped_run_goes_on_exactly(
     monkeypatch: pytest.MonkeyPatch,
 ):
     config = config_for(root)
-    whole = train(config, tmp_path / "whole")
+    whole = fit(config, tmp_path / "whole")
     for after in (2, 4):  # both stages are interrupted, each at a checkpoint
         with monkeypatch.context() as patch:
             patch.setattr(RunLog, "_report", stop_after(after + 1))
             with pytest.raises(KeyboardInterrupt):
-                train(config, tmp_path / "parts")
-    parts = train(config, tmp_path / "parts")
+                fit(config, tmp_path / "parts")
+    parts = fit(config, tmp_path / "parts")
     for expected, found in zip(
         jax.tree.leaves(whole.variables), jax.tree.leaves(parts.variables), strict=True
     ):
@@ -235,7 +235,9 @@ def test_the_command_trains_and_says_how_to_use_it(
     recipe = tmp_path / "recipe.py"
     recipe.write_text(
         "from pathlib import Path\n"
-        "from stm_jax.config import TINY, DataConfig, Photographs, StageConfig, TrainConfig\n"
+        "from stm_jax.config import TINY\n"
+        "from stm_jax.data import DataConfig, Photographs\n"
+        "from stm_jax.train import StageConfig, TrainConfig\n"
         "def get_config():\n"
         "    data = DataConfig((Photographs(Path('.')),), size=32, batch_size=2)\n"
         "    stage = StageConfig(data, steps=2, learning_rate=1e-3, warmup_steps=1)\n"
@@ -260,9 +262,17 @@ def test_gradients_that_are_no_numbers_stop_the_run(
     stage = dataclasses.replace(config.stages[0], learning_rate=float("nan"))
     config = dataclasses.replace(config, stages=(stage,), bad_steps=2)
     with pytest.raises(InputError, match="2 steps in a row had no finite gradient"):
-        train(config, tmp_path / "run")
+        fit(config, tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     assert [line["skipped"] for line in lines] == [0, 1, 1]  # the first step made the weights NaN
+
+
+def test_a_run_folder_in_a_bucket_is_refused_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = TrainConfig(TINY, (StageConfig(DataConfig(), steps=1, learning_rate=1.0),))
+    with pytest.raises(InputError, match=r"run is in a bucket.*mount it"):
+        fit(config, pathlib.Path("gs://bucket/run"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_learning_rates_of_two_stages():

@@ -24,7 +24,7 @@ from stm_jax.data.samples import Video
 from stm_jax.data.sources import videos_of
 from stm_jax.eval.davis import region_similarity
 from stm_jax.runtime.freed_memory import keep_freed_memory
-from stm_jax.train.loop import train
+from stm_jax.train.loop import fit
 
 RECIPE = pathlib.Path(__file__).resolve().parent.parent / "configs" / "finetune.py"
 
@@ -78,7 +78,7 @@ def tuned(video: Video, given: list[int], options: Options) -> stm_jax.Model:
         copy_given(video, given, folder / "data")
         changes = (f"start_from={options.model.weights}", *options.changes)
         config = changed(load_config(RECIPE), changes)
-        return train(with_root(config, folder / "data"), folder / "run")
+        return fit(with_root(config, folder / "data"), folder / "run")
 
 
 def main(options: Options) -> None:

@@ -52,14 +52,14 @@ class Train:
         self._join_hosts()
         from absl import flags  # grain's workers ask for it outside of absl.app
 
-        from stm_jax.train.loop import train
+        from stm_jax.train.loop import fit
 
         # Orbax logs, with their tracebacks, the failures that it raises as well.
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()
         validate = Validation(config, self.run_folder) if config.validate_on else None
-        train(config, self.run_folder, validate=validate, profile=self.profile)
+        fit(config, self.run_folder, validate=validate, profile=self.profile)
         print(f"done: stm-jax segment VIDEO --mask FIRST.png --out DIR --weights {self.run_folder}")
 
     def _join_hosts(self) -> None:

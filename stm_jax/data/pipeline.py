@@ -32,8 +32,12 @@ def training_clips(
     """Yields what `clip_batches` holds, endlessly, made ahead of time.
 
     Args:
-        config, seed, steps, process, processes: As of `clip_batches`.
+        config: What to feed.
+        seed: As of `clip_batches`.
+        steps: As of `clip_batches`.
         start: With which batch to begin.
+        process: As of `clip_batches`.
+        processes: As of `clip_batches`.
         workers: Processes that make clips; 0 for two threads.
 
     Raises:

@@ -168,12 +168,14 @@ class PicturesWithMasks(tfds.core.GeneratorBasedBuilder):
         content: Sequence[tuple[Video, Entry]],
         tell: Told = lambda _: None,
     ) -> None:
-        """Args:
-        name: Of the data set.
-        out: The folder in which it gets a folder, `data_dir`.
-        kind: "photographs" or "videos".
-        content: What `described` returned.
-        tell: Is told of each record.
+        """Nothing is written yet.
+
+        Args:
+            name: Of the data set.
+            out: The folder in which it gets a folder, `data_dir`.
+            kind: "photographs" or "videos".
+            content: What `described` returned.
+            tell: Is told of each record.
         """
         self._kind, self._content, self._tell = kind, content, tell
         config = tfds.core.BuilderConfig(name=name, version=self.VERSION)

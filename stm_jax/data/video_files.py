@@ -141,7 +141,8 @@ class VideoWriter:
 
     Args:
       path: the file, its name ends in .mp4.
-      height, width: of the frames; odd ones are made even by repeating the last row or column.
+      height: of the frames; an odd one is made even by repeating the last row.
+      width: as the height, with columns.
       rate: frames a second.
 
     Raises:

@@ -110,7 +110,7 @@ class TrainConfig:
 
     @property
     def network(self) -> ModelConfig:
-        """`model`, once it is known: `train` takes that of `start_from` for None."""
+        """`model`, once it is known: `fit` takes that of `start_from` for None."""
         if self.model is None:
             raise ValueError("the network is that of start_from, which has not been read")
         return self.model

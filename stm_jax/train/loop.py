@@ -27,7 +27,7 @@ Validate = Callable[[int, Model], dict[str, float]]
 """Scores the model of a step on what it does not train on, e.g. {"J&F": 0.7, "J_mean": ...}."""
 
 
-def train(
+def fit(
     config: TrainConfig,
     run: pathlib.Path,
     *,
@@ -47,10 +47,11 @@ def train(
 
     Raises:
         InputError: Data, trunk, `start_from` or an earlier run's configuration cannot be used,
-            or the gradient is no longer finite.
+            the gradient is no longer finite, or `run` is in a bucket.
         KeyboardInterrupt: The run was asked to stop; it has saved where it is.
     """
     mesh = data_mesh()
+    _check_place(run)
     _check_intervals(config)
     _check_batches(config, mesh.size)
     # Before anything is written or compiled, for weights are often the wrong ones at first.
@@ -157,6 +158,14 @@ def _gflop_of(
     # What XLA counts is one device's work, and of a loop its body once.
     parts = mesh.size * config.accumulate
     return parts * counted["flops"] / 1e9 if "flops" in counted else None
+
+
+def _check_place(run: pathlib.Path) -> None:
+    if run.parts[:1] in (("gs:",), ("s3:",)):  # a path has lost the second slash
+        raise InputError(
+            f"the run folder {run} is in a bucket, in which a log cannot be appended to: mount it, "
+            "and give the folder"
+        )
 
 
 def _check_intervals(config: TrainConfig) -> None:

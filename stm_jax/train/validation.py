@@ -23,9 +23,11 @@ class Validation:
     """Called with a step and its model, returns J and F and keeps the best model of a run."""
 
     def __init__(self, config: TrainConfig, run: pathlib.Path) -> None:
-        """Args:
-        config: Names the sequences: `validate_on`, of the last stage's videos.
-        run: The run's folder, for `best.safetensors` and `best.json`.
+        """Lists the sequences; nothing is read yet.
+
+        Args:
+            config: Names the sequences: `validate_on`, of the last stage's videos.
+            run: The run's folder, for `best.safetensors` and `best.json`.
 
         Raises:
             InputError: A sequence is not there, or is trained on.

@@ -27,7 +27,7 @@ FORMAT = "stm_jax"
 BUNDLED = pathlib.Path(__file__).parents[1] / "assets"
 
 
-def load(weights: str | os.PathLike) -> Model:
+def load(weights: str | os.PathLike[str]) -> Model:
     """Loads a model, float32.
 
     Args:
@@ -54,7 +54,7 @@ def load(weights: str | os.PathLike) -> Model:
 
 
 def save(
-    model: Model, path: str | os.PathLike, *, dtype: type = np.float32, about: str = ""
+    model: Model, path: str | os.PathLike[str], *, dtype: type = np.float32, about: str = ""
 ) -> None:
     """Writes a model as safetensors, its configuration in the metadata.
 

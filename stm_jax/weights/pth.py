@@ -19,7 +19,7 @@ NESTED = ("state_dict", "model_state_dict", "model")
 SAVE_SO = "save it so: torch.save(model.state_dict(), path)"
 
 
-def read_pth(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def read_pth(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads the state dict in a file that `torch.save` wrote, in its old or its new format.
 
     Args:
@@ -62,7 +62,7 @@ def read_pth(path: str | os.PathLike) -> dict[str, np.ndarray]:
         raise InputError(f"{path} holds tensors that are no plain arrays; {SAVE_SO}") from error
 
 
-def write_pth(path: str | os.PathLike, state_dict: Mapping[str, np.ndarray]) -> None:
+def write_pth(path: str | os.PathLike[str], state_dict: Mapping[str, np.ndarray]) -> None:
     """Writes a state dict as `torch.save` does; `torch.load(path, weights_only=True)` reads it.
 
     Args:
