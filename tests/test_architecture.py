@@ -180,5 +180,5 @@ def test_an_option_of_several_commands_is_declared_once():
                 if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
                     declared.setdefault(each.target.id, []).append(f"{path.name}: {node.name}")
     shared = ("weights", "memory", "read", "size", "memorize_every", "mask", "overwrite")
-    for option in (*shared, "protocol", "split", "sequences", "root", "heat_maps"):
+    for option in (*shared, "protocol", "split", "root", "heat_maps"):
         assert len(declared[option]) == 1, declared[option]

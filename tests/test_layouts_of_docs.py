@@ -12,6 +12,7 @@ from stm_jax.data.benchmarks import benchmark_sequences
 from stm_jax.data.config import Coco, Davis, Photographs, Videos, YoutubeVos
 from stm_jax.data.masks import write_mask
 from stm_jax.data.sources import photographs_of, videos_of
+from stm_jax.errors import InputError
 
 PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "your_own_data.md"
 TREE = re.compile(r"^<!-- tree: (.*?) -->\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -94,3 +95,13 @@ def test_a_tree_is_read_as_the_page_says(names, tree, tmp_path):
             frames = [path.stem for sequence in sequences for path in sequence.frames]
             assert frames == pictures_in(tree, ("JPEGImages",))
             assert all(sequence.given == {0: (1,)} for sequence in sequences)
+
+
+def test_a_picture_in_a_format_that_may_start_programs_is_not_opened(tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    write_mask(tmp_path / "masks" / "a.png", MASK)
+    Image.fromarray(FRAME).save(tmp_path / "images" / "a.jpg", format="EPS")
+    (sample,) = photographs_of(Photographs(tmp_path))
+    with pytest.raises(InputError, match=r"a\.jpg cannot be read .*identify"):
+        sample.read()

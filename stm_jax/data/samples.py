@@ -8,7 +8,7 @@ from jaxtyping import Int, UInt8
 from PIL import Image
 
 from stm_jax.data.coco import Outlines
-from stm_jax.data.image_files import Encoded, readable
+from stm_jax.data.image_files import FORMATS, Encoded, readable
 from stm_jax.data.masks import VOID
 from stm_jax.data.truth_masks import read_truth
 from stm_jax.errors import InputError
@@ -60,7 +60,7 @@ class Sample:
             InputError: The file is missing or damaged, or of another size.
         """
         try:
-            with Image.open(readable(self.image)) as image:
+            with Image.open(readable(self.image), formats=FORMATS) as image:
                 width, height = image.size
                 if (height, width) != size:
                     raise InputError(

@@ -18,6 +18,14 @@ class AveragedSegmenter:
     each has its own memory and memorises its own soft masks, as if it were alone. Only the answer
     of a frame is averaged: the mean of the streams' probabilities, and of that the most probable
     object at every pixel.
+
+    Args:
+        model: The network with its weights.
+        memorize_every: Every how many frames a frame stays in memory.
+        scales: Factors of the short side; each is a stream.
+        flip: Whether each is also segmented mirrored, left to right.
+        short_side: Segment at this short side, times the scale; None for the frames' own.
+        options: The others of each stream's `Segmenter`.
     """
 
     def __init__(
@@ -30,14 +38,6 @@ class AveragedSegmenter:
         short_side: int | None = None,
         **options: Any,
     ) -> None:
-        """Args:
-        model: The network with its weights.
-        memorize_every: Every how many frames a frame stays in memory.
-        scales: Factors of the short side; each is a stream.
-        flip: Whether each is also segmented mirrored, left to right.
-        short_side: Segment at this short side, times the scale; None for the frames' own.
-        options: The others of each stream's `Segmenter`.
-        """
         if not scales or min(scales) <= 0:
             raise InputError(f"scales must be positive, at least one, not {tuple(scales)}")
         if options.get("device") is not None:

@@ -38,6 +38,18 @@ class Segmenter:
 
     Ids are kept as given: a mask with 1, 4 and 9 gives answers with 1, 4 and 9. One program is
     compiled for each frame size, number of objects (rounded up) and capacity (rounded up).
+
+    Args:
+        model: The network with its weights.
+        memorize_every: Every how many frames a frame stays in memory; frame 0 and the
+            previous frame are always there.
+        memory: What is written and dropped, instead: a rule or a store of stm_jax.memory.
+        read: How it is read: a read of stm_jax.reads; None for STM's.
+        short_side: Segment at this short side in pixels; answers keep the frames' size.
+        dtype: float32 or bfloat16, of convolutions and memory.
+        capacity: The most frames that a stream's memory holds, unless it has a bound of its
+            own; beyond, the oldest but the first gives way. A clip given whole gets what it needs.
+        device: Where it computes; None for JAX's default.
     """
 
     def __init__(
@@ -52,18 +64,6 @@ class Segmenter:
         capacity: int = DEFAULT_CAPACITY,
         device: jax.Device | None = None,  # pyright: ignore[reportInvalidTypeForm]
     ) -> None:
-        """Args:
-        model: The network with its weights.
-        memorize_every: Every how many frames a frame stays in memory; frame 0 and the
-            previous frame are always there.
-        memory: What is written and dropped, instead: a rule or a store of stm_jax.memory.
-        read: How it is read: a read of stm_jax.reads; None for STM's.
-        short_side: Segment at this short side in pixels; answers keep the frames' size.
-        dtype: float32 or bfloat16, of convolutions and memory.
-        capacity: The most frames that a stream's memory holds, unless it has a bound of its
-            own; beyond, the oldest but the first gives way. A clip given whole gets what it needs.
-        device: Where it computes; None for JAX's default.
-        """
         if short_side is not None and short_side < 16:
             raise InputError(f"the short side must be at least 16 pixels, not {short_side}")
         if capacity < 2:
