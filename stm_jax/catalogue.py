@@ -1,7 +1,8 @@
-"""Which memory and which read: chosen by words, as commands and configurations have them.
+"""Which memories and reads there are, and which of them is chosen by words.
 
-`fifo frames=8` is `Fifo(frames=8)`. What was chosen is noted in a run's settings. Imports JAX, so
-commands import it only once they run.
+`fifo frames=8` is `Fifo(frames=8)`. What there is stands in the packages' own lists, one line a
+class; help texts and tables are made from the classes' docstrings. The files are read and not run
+for that, so this module imports no JAX until something is chosen.
 """
 
 import ast
@@ -15,99 +16,140 @@ import re
 import sys
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stm_jax.errors import InputError
-from stm_jax.memory import rules
-from stm_jax.memory.protocol import Memory
-from stm_jax.memory.stores.afb_urr import AfbUrr
-from stm_jax.memory.stores.swiftnet import SwiftNet
-from stm_jax.memory.stores.xmem import XMem
-from stm_jax.reads.chunked import Chunked
-from stm_jax.reads.dense import read_dense
-from stm_jax.reads.kernelized import Kernelized
-from stm_jax.reads.protocol import Read
-from stm_jax.reads.regional import Regional
-from stm_jax.reads.slots import read_slots
-from stm_jax.reads.top_k import TopK
-from stm_jax.reads.window import Window
+
+if TYPE_CHECKING:
+    from stm_jax.memory.protocol import Memory
+    from stm_jax.reads.protocol import Read
 
 STM_EVERY = 5
 """What the commands' --memorize-every is unless it is given."""
 
-STORES = (XMem, AfbUrr, SwiftNet)
-MEMORIES: tuple[type, ...] = (
-    rules.EveryNth,
-    rules.Previous,
-    rules.First,
-    rules.EvenlySpread,
-    rules.Fifo,
-    rules.Annotated,
-    rules.Recent,
-    rules.RandomFrame,
-    rules.Reservoir,
-    rules.Confident,
-    rules.LeastUsed,
-    rules.Ucb,
-    rules.Diverse,
-    *STORES,
-)
-READS: tuple[Any, ...] = (
-    read_dense,
-    read_slots,
-    Chunked,
-    TopK,
-    Kernelized,
-    Regional,
-    Window,
-)
+ROOT = pathlib.Path(__file__).parent
+RULES, STORES, READS = "memory/rules", "memory/stores", "reads"
+PACKAGES = {"memory": (RULES, STORES), "read": (READS,)}
+"""Where the classes are that --memory and --read choose from."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A rule, a store or a read as its file declares it.
+
+    Attributes:
+        name: On the command line.
+        module: Of its class.
+        class_name: Of its class.
+        summary: The first line of its docstring.
+        facts: The lines "Source: ...", "Gradient: ..." and "Temporary memory: ..." of it.
+        knobs: Their defaults, as they are written on the command line.
+        meanings: Of the knobs, from the docstring's "Attributes".
+    """
+
+    name: str
+    module: str
+    class_name: str
+    summary: str
+    facts: dict[str, str]
+    knobs: dict[str, str]
+    meanings: dict[str, str]
+
+    @property
+    def kind(self) -> Any:
+        """The class; importing it brings JAX."""
+        return getattr(importlib.import_module(self.module), self.class_name)
+
+
+@functools.cache
+def entries(*packages: str) -> tuple[Entry, ...]:
+    """Returns what the packages list, in their order; nothing of them is imported."""
+    return tuple(
+        _entry(line.module, line.names[0].name)
+        for package in packages
+        for line in ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8")).body
+        if isinstance(line, ast.ImportFrom) and line.module
+    )
+
+
+def help_of(option: str) -> str:
+    """Returns what --help says about "memory" or "read": a line for each choice."""
+    lines = []
+    for e in entries(*PACKAGES[option]):
+        words = " ".join((e.name, *(f"{knob}={value}" for knob, value in e.knobs.items())))
+        lines.append(f"{words}: {e.summary} Source: {e.facts.get('Source', 'none')}.")
+    return "\n".join(lines)
+
+
+def table_of(package: str) -> str:
+    """Returns the Markdown table of a package, as docs/research_kit.md has it."""
+    facts = ("Gradient", "Temporary memory", "Source") if package == READS else ("Source",)
+    what = "what is read" if package == READS else "what stays"
+    head = ("name", what, *map(str.lower, facts), "knobs")
+    rows = [head, ("---",) * len(head)]
+    for e in entries(package):
+        knobs = (f"`{knob}={value}` {e.meanings.get(knob, '')}" for knob, value in e.knobs.items())
+        told = (e.facts.get(fact) for fact in facts)
+        rows.append((f"`{e.name}`", e.summary, *told, "<br>".join(knobs)))
+    cells = ([(cell or "-").replace("|", "\\|") for cell in row] for row in rows)
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def chosen(
     memory: Sequence[str], read: Sequence[str], memorize_every: int
-) -> tuple[Memory, Read | None]:
+) -> "tuple[Memory, Read | None]":
     """Returns what --memory and --read ask for.
 
     Args:
         memory: A name and its knobs, such as ("fifo", "frames=8"); the name is the class's, in
             small letters, dashes or not, or FILE.py:NAME for a class of the user's own or an
             object with its knobs set. Without words, STM's.
-        read: Likewise, of a class or a function; without words None, the memory's default.
+        read: Likewise; without words None, the memory's default.
         memorize_every: Of STM's rule.
 
     Raises:
         InputError: There is no such memory, read or knob, a value makes no sense, or the read
             cannot read the memory.
     """
+    from stm_jax.memory import EveryNth
+    from stm_jax.reads import Window
+
     if memory and memorize_every != STM_EVERY:
         raise InputError("--memorize-every is of STM's rule: leave it out beside --memory")
-    kept = chosen_memory(memory) or rules.EveryNth(memorize_every)
+    kept = chosen_memory(memory) or EveryNth(memorize_every)
     reader = chosen_read(read)
-    if isinstance(reader, Window) and isinstance(kept, STORES):
+    if isinstance(reader, Window) and isinstance(kept, tuple(e.kind for e in entries(STORES))):
         raise InputError(f"--read {read[0]} looks at places in frames: {memory[0]} keeps none")
     return kept, reader
 
 
-def chosen_memory(words: Sequence[str], option: str = "--memory") -> Memory | None:
+def chosen_memory(words: Sequence[str], option: str = "--memory") -> "Memory | None":
     """Returns the memory that the words ask for, None without any; see `chosen`."""
-    return _chosen(option, words, MEMORIES) if words else None
+    return _chosen(option, words, entries(*PACKAGES["memory"])) if words else None
 
 
-def chosen_read(words: Sequence[str], option: str = "--read") -> Read | None:
+def chosen_read(words: Sequence[str], option: str = "--read") -> "Read | None":
     """Returns the read that the words ask for, None without any; see `chosen`."""
-    return _chosen(option, words, READS) if words else None
+    return _chosen(option, words, entries(*PACKAGES["read"])) if words else None
 
 
-def read_to_train(words: Sequence[str]) -> Read:
+def read_to_train(words: Sequence[str]) -> "Read":
     """Returns the read that a training configuration asks for; the dense one without words.
 
     Raises:
         InputError: There is no such read or knob, or it has no gradient.
     """
-    read = chosen_read(words, "read =") or read_dense
-    if read is read_slots:
+    from stm_jax.reads import Dense, Slots
+
+    read = chosen_read(words, "read =") or Dense()
+    if isinstance(read, Slots):
         raise InputError("read = slots has no gradient: dense and chunked read the same and have")
     return read
+
+
+def name_of(class_name: str) -> str:
+    """Returns how a class is called on the command line: "least-used" for "LeastUsed"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", class_name).lower()
 
 
 def noted(choice: Any) -> dict[str, Any] | None:
@@ -126,12 +168,6 @@ def noted(choice: Any) -> dict[str, Any] | None:
             pathlib.Path(file).read_bytes() if file else b""
         ).hexdigest()
     return note
-
-
-def name_of(kind: Any) -> str:
-    """Returns how a memory or a read is called on the command line, such as "least-used"."""
-    name = kind.__name__.removeprefix("read_").removesuffix("Read")
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
 
 
 def python_file(path: pathlib.Path) -> ModuleType:
@@ -153,7 +189,53 @@ def python_file(path: pathlib.Path) -> ModuleType:
     return module
 
 
-def _chosen(option: str, words: Sequence[str], kinds: Sequence[Any]) -> Any:
+def _entry(module: str, class_name: str) -> Entry:
+    """Returns what a class's file says, and those of the classes that it is made from."""
+    declared = _classes(module.split(".")[1])
+    line, *rest = (ast.get_docstring(declared[class_name]) or "").partition("\n")
+    facts = re.findall(r"^(Source|Gradient|Temporary memory): (.+)\.$", "".join(rest), re.MULTILINE)
+    knobs, meanings = _knobs(declared, class_name)
+    return Entry(name_of(class_name), module, class_name, line, dict(facts), knobs, meanings)
+
+
+def _knobs(
+    declared: dict[str, ast.ClassDef], class_name: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Returns a class's defaults and meanings of knobs, those of its bases first."""
+    knobs: dict[str, str] = {}
+    meanings: dict[str, str] = {}
+    node = declared[class_name]
+    for base in node.bases:
+        if isinstance(base, ast.Name) and base.id in declared:
+            for mine, inherited in zip((knobs, meanings), _knobs(declared, base.id), strict=True):
+                mine |= inherited
+    for line in node.body:
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.value:
+            knobs[line.target.id] = _shown(line.value)
+    _, _, attributes = (ast.get_docstring(node) or "").partition("\nAttributes:\n")
+    for knob, meaning in re.findall(r"^    (\w+): (.+(?:\n {5,}.+)*)", attributes, re.MULTILINE):
+        meanings[knob] = " ".join(meaning.split())
+    return knobs, meanings
+
+
+def _shown(default: ast.expr) -> str:
+    """Returns a knob's default as it is written on the command line."""
+    try:
+        value = ast.literal_eval(default)
+    except ValueError:
+        return ast.unparse(default)
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
+
+
+@functools.cache
+def _classes(part: str) -> dict[str, ast.ClassDef]:
+    """Returns the classes of a part of the package by name, as they are written."""
+    files = (ROOT / part).rglob("*.py")
+    nodes = [node for file in files for node in ast.parse(file.read_text(encoding="utf-8")).body]
+    return {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
+
+
+def _chosen(option: str, words: Sequence[str], there: Sequence[Entry]) -> Any:
     name, *changes = words
     if ".py:" in name:
         file, _, attribute = name.rpartition(":")
@@ -161,11 +243,11 @@ def _chosen(option: str, words: Sequence[str], kinds: Sequence[Any]) -> Any:
         if kind is None:
             raise InputError(f"{option} {name}: the file has no {attribute}")
     else:
-        found = [each for each in kinds if _letters(name_of(each)) == _letters(name)]
+        found = [entry for entry in there if _letters(entry.name) == _letters(name)]
         if not found:
-            names = ", ".join(map(name_of, kinds))
+            names = ", ".join(entry.name for entry in there)
             raise InputError(f"{option} {name}: there is {names}, or FILE.py:CLASS of your own")
-        kind = found[0]
+        kind = found[0].kind
     fields = _fields(kind)
     knobs = {}
     for change in changes:

@@ -14,7 +14,7 @@ import numpy as np
 
 from stm_jax.memory.frame_rule import FrameRule
 from stm_jax.memory.protocol import Candidate, Memory
-from stm_jax.reads.dense import read_dense
+from stm_jax.reads import Dense
 
 HISTORIES, LENGTH, OBJECTS = 200, 24, 3
 SIZE, KEY, VALUE = (1, 3), 4, 2
@@ -90,9 +90,7 @@ def _run(memory: Memory, slots: int, histories: Histories):
         )
         state = memory.write(state, candidate)
         view = memory.view(state)
-        read, mass = jax.vmap(lambda k, v, f: read_dense(frame.query, k, v, f, with_mass=True))(
-            *view[:3]
-        )
+        read, mass = jax.vmap(lambda view: Dense()(frame.query, view, with_mass=True))(view)
         if memory.counts_usage:
             if isinstance(memory, FrameRule):
                 per_frame = frame.mass[:, jnp.maximum(state.frame_numbers, 0)]

@@ -7,17 +7,15 @@ import numpy as np
 import pytest
 
 from stm_jax.errors import InputError
-from stm_jax.infer import stream as steps
 from stm_jax.infer.attention import look
 from stm_jax.infer.segmenter import Segmenter
+from stm_jax.infer.stream import remembered
 from stm_jax.memory.stores.xmem import XMem
-from stm_jax.reads.chunked import Chunked
-from stm_jax.reads.kernelized import Kernelized
-from stm_jax.reads.protocol import Regions, affinity
-from stm_jax.reads.regional import Regional
-from stm_jax.reads.slots import read_slots
-from stm_jax.reads.top_k import TopK
-from stm_jax.reads.window import Window
+from stm_jax.nn.stm import query
+from stm_jax.ops.regions import object_positions
+from stm_jax.reads import Chunked, Kernelized, Regional, Slots, TopK, Window
+from stm_jax.reads.affinity import affinity
+from stm_jax.reads.protocol import MemoryView
 from tests.lively import clip, first_mask, lively_model
 
 FRAMES = clip(6)  # of 40x52: padded by 4 above and below and 6 at the sides, so 3x4 positions
@@ -37,10 +35,16 @@ def segmenter() -> Segmenter:
 
 
 @pytest.fixture(scope="module")
-def question(segmenter) -> steps.Question:
-    """Returns what the last frame asks of which memory."""
-    ask = jax.jit(steps.ask, static_argnums=0)
-    return ask(segmenter._recipe, segmenter._variables, segmenter._state, FRAMES[-1])
+def question(segmenter) -> tuple[jax.Array, MemoryView, jax.Array]:
+    """Returns the last frame's key, the memory that it asks, and where objects are expected."""
+    recipe, variables, state = segmenter._recipe, segmenter._variables, segmenter._state
+    bank = jax.jit(remembered, static_argnums=0)(recipe, variables, state)
+    features, _ = query(recipe.network, variables, recipe.prepared(FRAMES[-1]))
+    return features.key[0], recipe.memory.view(bank), object_positions(state.padded_masks)
+
+
+def of_object(memory: MemoryView, index: int) -> MemoryView:
+    return jax.tree.map(lambda array: array[index], memory)
 
 
 def test_the_plain_read_goes_where_the_affinity_says(segmenter, question):
@@ -56,29 +60,29 @@ def test_the_plain_read_goes_where_the_affinity_says(segmenter, question):
     np.testing.assert_allclose(found.weights.sum(axis=(1, 2, 3)), 1, atol=1e-5)
     assert (found.weights[:, 0] == 0).all()
     assert found.weights.max() > 3 / 36  # far from even, so that this means something
-    bank, features, _, _ = question
+    query_key, memory, _ = question
     for index, weights in enumerate(found.weights):
-        expected = affinity(features.key[0], bank.keys[index], bank.filled[index])
+        expected = affinity(query_key, of_object(memory, index))
         expected = expected.reshape(3, 4, 4, 3, 4)[POSITION]
         np.testing.assert_allclose(weights, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
     "read",
-    [read_slots, TopK(3), Window(1), Kernelized(0.7), Regional(0), Chunked(5)],
+    [Slots(), TopK(3), Window(1), Kernelized(0.7), Regional(0), Chunked(5)],
     ids=str,
 )
 def test_the_weights_are_those_of_whichever_read(segmenter, question, read):
     recipe = dataclasses.replace(segmenter._recipe, read=read)
     found = look(recipe, segmenter._variables, segmenter._state, FRAMES[-1], ROW, COLUMN)
     np.testing.assert_allclose(found.weights.sum(axis=(1, 2, 3)), 1, atol=1e-5)
-    bank, features, _, expected = question
+    query_key, memory, expected = question
     # Where each memory position has a channel of its own, what is read are the weights.
-    shape = bank.keys.shape[1:4]
+    shape = memory.keys.shape[1:4]
     own = np.eye(np.prod(shape), dtype=np.float32).reshape(*shape, -1)
     for index, weights in enumerate(found.weights):
-        regions = Regions(bank.region[index], expected[index])
-        answer = read(features.key[0], bank.keys[index], own, bank.filled[index], regions=regions)
+        view = of_object(memory, index)._replace(values=own)
+        answer = read(query_key, view, expected[index]).values
         np.testing.assert_allclose(weights, answer[POSITION].reshape(shape), atol=1e-5)
 
 

@@ -12,8 +12,9 @@ import pytest
 from stm_jax import Model, Segmenter, weights
 from stm_jax.nn.stm import STM, memorize, query
 from stm_jax.ops.fast_conv import upsample
-from stm_jax.reads.dense import read_dense
-from stm_jax.reads.protocol import affinity
+from stm_jax.reads import Dense
+from stm_jax.reads.affinity import affinity
+from stm_jax.reads.protocol import MemoryView
 
 VIDEOS = ("single_64x96", "padded_50x70", "multi_72x128")
 
@@ -81,8 +82,9 @@ def test_blocks(model: Model, golden: dict[str, np.ndarray]) -> None:
         r4 = network.apply(variables, frame, mask, others, method="memorize_r4")
         memory = memorize(network, variables, jnp.asarray(frame), mask, others)
         asking, skips = query(network, variables, jnp.asarray(frame))
-        weights = affinity(asking.key[0], memory.key[0], filled)
-        read = read_dense(asking.key[0], memory.key[0], memory.value[0], filled)
+        view = MemoryView(memory.key[0], memory.value[0], filled)
+        weights = affinity(asking.key[0], view)
+        read = Dense()(asking.key[0], view).values
         read = jnp.concatenate([read[None], asking.value], axis=-1)
         logits = network.apply(variables, read, skips, method=lambda n, r, s: n.decoder(r, s))
         images = {

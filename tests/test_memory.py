@@ -43,7 +43,7 @@ def in_memory(bank: MemoryBank, of_object: int = 0) -> list[int]:
 
 def memories(rule: EveryNth, slots: int, length: int) -> list[list[int]]:
     """Returns what is in memory while frame 1, 2, ... length - 1 is segmented."""
-    bank, seen = empty_bank(1, slots, (1, 1), (1, 1), jnp.float32), []
+    bank, seen = empty_bank((1, slots, 1, 1), (1, 1), jnp.float32), []
     for number in range(length - 1):
         bank = remember(rule, bank, number, np.ones(1, bool))
         seen.append(in_memory(bank))
@@ -123,7 +123,7 @@ def test_sizes_are_rounded_up():
 
 
 def test_a_late_object_has_no_earlier_frames():
-    rule, bank = EveryNth(2), empty_bank(1, 4, (1, 1), (1, 1), jnp.float32)
+    rule, bank = EveryNth(2), empty_bank((1, 4, 1, 1), (1, 1), jnp.float32)
     for number in range(3):
         bank = remember(rule, bank, number, np.array([True]))
     bank = room_for_objects(bank, 3)

@@ -3,28 +3,29 @@
 import dataclasses
 import json
 import math
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 import stm_jax.infer.averaged
-from stm_jax import catalogue as memory_choice
+from stm_jax import catalogue, memory, reads
 from stm_jax.benchmark.variant_list import VARIANTS
-from stm_jax.catalogue import MEMORIES, READS, chosen, name_of, noted
+from stm_jax.catalogue import PACKAGES, READS, RULES, STORES, chosen, entries, help_of, noted
 from stm_jax.cli import main
 from stm_jax.errors import InputError
 from stm_jax.infer.averaged import AveragedSegmenter
-from stm_jax.memory.rules.confident import Confident
-from stm_jax.memory.rules.every_nth import EveryNth
-from stm_jax.memory.rules.fifo import Fifo
-from stm_jax.memory.stores.xmem import XMem
-from stm_jax.reads.dense import read_dense
-from stm_jax.reads.kernelized import Kernelized
-from stm_jax.reads.regional import Regional
-from stm_jax.reads.top_k import TopK
+from stm_jax.memory import Confident, EveryNth, Fifo, XMem
+from stm_jax.memory.protocol import Memory
+from stm_jax.reads import Dense, Kernelized, Regional, TopK
+from stm_jax.reads.protocol import Read
+
+MEMORIES, ALL_READS = entries(*PACKAGES["memory"]), entries(*PACKAGES["read"])
+GUIDE = pathlib.Path(__file__).parent.parent / "docs" / "research_kit.md"
 
 OWN = """
 import dataclasses
@@ -47,16 +48,16 @@ class Mine(Fifo):
     ],
 )
 def test_a_memory_by_its_name_and_knobs(words, expected):
-    memory, read = chosen(words.split(), (), 5)
-    assert memory == expected and type(memory) is type(expected) and read is None
-    knobs = vars(memory).values()
+    kept, read = chosen(words.split(), (), 5)
+    assert kept == expected and type(kept) is type(expected) and read is None
+    knobs = vars(kept).values()
     assert [type(knob) for knob in knobs] == [type(knob) for knob in vars(expected).values()]
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("dense", read_dense),
+        ("dense", Dense()),
         ("top-k k=3", TopK(3)),
         ("kernelized sigma=inf", Kernelized(math.inf)),
         ("regional zeroed=true margin=2", Regional(2.0, True)),
@@ -93,16 +94,16 @@ def test_what_makes_no_sense_is_told_in_one_line(memory, read, every, line):
 def test_a_rule_of_ones_own(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(OWN)
-    memory, _ = chosen((f"{file}:Mine", "every=2"), (), 5)
-    assert isinstance(memory, Fifo) and (memory.frames, memory.every) == (3, 2)
-    before = noted(memory)
+    mine, _ = chosen((f"{file}:Mine", "every=2"), (), 5)
+    assert isinstance(mine, Fifo) and (mine.frames, mine.every) == (3, 2)
+    before = noted(mine)
     assert before["type"] == "Mine"
     file.write_text(OWN + "# changed\n")
     assert noted(chosen((f"{file}:Mine", "every=2"), (), 5)[0]) != before
     file.write_text(OWN + "OBJECT = Mine(frames=7)\n")
     assert chosen((f"{file}:OBJECT",), (), 5)[0].frames == 7
-    memory, _ = chosen((f"{file}:OBJECT", "every=2"), (), 5)
-    assert (memory.frames, memory.every) == (7, 2)
+    mine, _ = chosen((f"{file}:OBJECT", "every=2"), (), 5)
+    assert (mine.frames, mine.every) == (7, 2)
     with pytest.raises(InputError, match="the file has no Yours"):
         chosen((f"{file}:Yours",), (), 5)
     file.write_text("1 / 0")
@@ -112,7 +113,7 @@ def test_a_rule_of_ones_own(tmp_path):
 
 def test_the_note_tells_knobs_apart_and_survives_json():
     assert noted(Fifo(8)) == {"type": "Fifo", "frames": 8, "every": 5}
-    assert noted(None) is None and noted(read_dense) == {"type": "read_dense"}
+    assert noted(None) is None and noted(Dense()) == {"type": "Dense"}
     for choice in (Kernelized(math.inf), *(variant.memory for variant in VARIANTS)):
         note = noted(choice)
         assert json.loads(json.dumps(note, allow_nan=False)) == note
@@ -123,37 +124,149 @@ def test_help_names_every_memory_and_read(command, capsys):
     with pytest.raises(SystemExit):
         main([command, "--help"])
     words = set(re.split(r"[^a-z-]+", capsys.readouterr().out))
-    assert {name_of(kind) for kind in (*MEMORIES, *READS)} <= words
+    assert {entry.name for entry in (*MEMORIES, *ALL_READS)} <= words
 
 
-def test_the_research_kit_lists_every_memory_and_read_with_its_knobs():
-    guide = pathlib.Path(__file__).parent.parent / "docs" / "research_kit.md"
-    rows = {line.split("`")[1]: line for line in guide.read_text().splitlines() if "| `" in line}
-    assert set(rows) == {name_of(kind) for kind in (*MEMORIES, *READS)}
-    for kind in (*MEMORIES, *READS):
-        for knob in dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ():
-            value = knob.default
-            shown = f"{value:g}" if isinstance(value, float) else str(value).lower()
-            assert f"`{knob.name}={shown}`" in rows[name_of(kind)]
+@pytest.mark.parametrize("option", ["memory", "read"])
+def test_what_is_read_in_a_file_is_what_its_class_has(option):
+    for entry, line in zip(entries(*PACKAGES[option]), help_of(option).splitlines(), strict=True):
+        fields = dataclasses.fields(entry.kind)
+        shown = [f"{f.default:g}" if isinstance(f.default, float) else f.default for f in fields]
+        knobs = {f.name: str(value).lower() for f, value in zip(fields, shown, strict=True)}
+        assert entry.knobs == knobs
+        assert entry.meanings.keys() >= knobs.keys() and all(entry.meanings.values())
+        assert entry.summary == entry.kind.__doc__.splitlines()[0]
+        assert entry.facts.keys() >= {"Source"} | ({"Gradient"} if option == "read" else set())
+        assert line.startswith(
+            " ".join((entry.name, *(f"{k}={v}" for k, v in knobs.items()))) + ": "
+        )
+        assert entry.summary in line and entry.facts["Source"] in line
 
 
-def test_every_memory_and_read_is_among_the_variants():
-    assert {type(variant.memory) for variant in VARIANTS} == set(MEMORIES)
-    reads = {getattr(v.read, "__name__", type(v.read).__name__) for v in VARIANTS}
-    # `read_slots` is the default of frames, which None stands for.
-    assert reads == {kind.__name__ for kind in READS} - {"read_slots"} | {"NoneType"}
-    assert len({variant.name for variant in VARIANTS}) == len(VARIANTS)
+@pytest.mark.parametrize("package", [RULES, STORES, READS])
+def test_the_research_kit_has_the_tables_that_are_made(package):
+    table = catalogue.table_of(package)
+    assert f"\n\n{table}\n\n" in GUIDE.read_text(), "python tools/kit_tables.py writes it"
+    assert len(table.splitlines()) == 2 + len(entries(package))
 
 
-def test_every_memory_of_the_package_can_be_chosen():
-    folder = pathlib.Path(memory_choice.__file__).parents[1] / "memory"
-    kinds = {name_of(kind) for kind in MEMORIES}
-    for module in folder.glob("*.py"):
-        loaded = sys.modules.get(f"stm_jax.memory.{module.stem}")
-        for name, kind in vars(loaded).items() if loaded else ():
-            abstract = name == "Memory" or getattr(kind, "__abstractmethods__", ())
-            if isinstance(kind, type) and hasattr(kind, "needs_length") and not abstract:
-                assert name_of(kind) in kinds
+def test_the_variants_are_every_memory_and_then_every_read():
+    names = [variant.name for variant in VARIANTS]
+    assert names == [
+        *("stm", "previous", "first", "first-previous", "evenly-spread", "fifo", "annotated"),
+        *("recent", "confident", "least-used", "ucb", "diverse", "reservoir", "random-frame"),
+        *("xmem", "xmem-top-k", "afb-urr", "swift-net", "stm-dense", "stm-chunked", "stm-top-k"),
+        *("stm-kernelized", "stm-regional", "stm-window"),
+    ]
+    assert {type(variant.memory) for variant in VARIANTS} == {e.kind for e in MEMORIES}
+    # `Slots` is the default of frames, which None stands for.
+    assert {type(v.read) for v in VARIANTS} - {type(None)} == {
+        e.kind for e in ALL_READS if e.name != "slots"
+    }
+
+
+FOLDERS = ("stm_jax.memory.rules.", "stm_jax.memory.stores.", "stm_jax.reads.")
+
+
+def test_every_memory_and_read_of_the_package_can_be_chosen():
+    found, waiting = set(), [Memory, Read]
+    while waiting:
+        waiting += (kinds := waiting.pop().__subclasses__())
+        found |= {kind for kind in kinds if kind.__module__.startswith(FOLDERS)}
+    assert found == {entry.kind for entry in (*MEMORIES, *ALL_READS)}
+
+
+def test_they_are_public_names():
+    assert all(getattr(memory, entry.class_name) is entry.kind for entry in MEMORIES)
+    assert all(getattr(reads, entry.class_name) is entry.kind for entry in ALL_READS)
+
+
+NEW_RULE = '''
+import dataclasses
+
+from stm_jax.memory.frame_rule import EveryRule
+
+
+@dataclasses.dataclass(frozen=True)
+class OldestGoes(EveryRule):
+    """What is old | is forgotten.
+
+    Source: nobody (2026).
+
+    Attributes:
+        patience: How long
+            it waits.
+    """
+
+    every: int = 3
+    patience: float = 2.0
+'''
+NEW_READ = '''
+import dataclasses
+
+from stm_jax.reads.dense import Dense
+
+
+@dataclasses.dataclass(frozen=True)
+class AllAlike(Dense):
+    """The mean of everything.
+
+    Source: nobody (2026).
+    Gradient: none to speak of.
+    Temporary memory: hardly any.
+    """
+'''
+ASKED = """
+import sys
+from stm_jax import catalogue
+print(catalogue.help_of("memory"), catalogue.help_of("read"), sep="\\n")
+print(catalogue.table_of(catalogue.RULES), catalogue.table_of(catalogue.READS), sep="\\n")
+assert "jax" not in sys.modules, "the help waits for JAX"
+from stm_jax.benchmark.variant_list import VARIANTS
+print(catalogue.chosen(("oldest-goes", "patience=3"), ("all-alike",), 5))
+print(*VARIANTS, sep="\\n")
+"""
+
+
+def test_a_new_rule_and_a_new_read_are_a_file_and_a_line_each(tmp_path):
+    package = tmp_path / "stm_jax"
+    shutil.copytree(
+        pathlib.Path(stm_jax.__file__).parent, package, ignore=shutil.ignore_patterns("assets")
+    )
+    for folder, module, name, text in (
+        ("memory/rules", "oldest_goes", "OldestGoes", NEW_RULE),
+        ("reads", "all_alike", "AllAlike", NEW_READ),
+    ):
+        (package / folder / f"{module}.py").write_text(text)
+        with (package / folder / "__init__.py").open("a") as listed:
+            dotted = f"stm_jax.{folder.replace('/', '.')}.{module}"
+            listed.write(f"from {dotted} import {name} as {name}\n")
+    done = subprocess.run(
+        [sys.executable, "-c", ASKED],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.splitlines()
+    knobs = "frames=5 every=3 patience=2"
+    assert f"oldest-goes {knobs}: What is old | is forgotten. Source: nobody (2026)." in told
+    assert "all-alike: The mean of everything. Source: nobody (2026)." in told
+    frames, every = next(e for e in MEMORIES if e.name == "fifo").meanings.values()
+    assert (
+        "| `oldest-goes` | What is old \\| is forgotten. | nobody (2026) | "
+        f"`frames=5` {frames}<br>`every=3` {every}<br>`patience=2` How long it waits. |"
+    ) in told
+    row = (
+        "| `all-alike` | The mean of everything. | none to speak of | hardly any | nobody (2026) |"
+    )
+    assert f"{row} - |" in told
+    rule = "OldestGoes(frames=5, every=3, patience={})"
+    assert f"({rule.format('3.0')}, AllAlike())" in told
+    assert f"Variant(name='oldest-goes', memory={rule.format('2.0')}, read=None)" in told
+    assert "Variant(name='stm-all-alike', memory=EveryNth(n=5), read=AllAlike())" in told
 
 
 def test_averaging_passes_them_on(monkeypatch):
@@ -167,9 +280,9 @@ def test_averaging_passes_them_on(monkeypatch):
             return None
 
     monkeypatch.setattr(stm_jax.infer.averaged, "Segmenter", Stream)
-    averaged = AveragedSegmenter(None, memory=Fifo(8), read=read_dense, flip=True)  # type: ignore
+    averaged = AveragedSegmenter(None, memory=Fifo(8), read=Dense(), flip=True)  # type: ignore
     averaged.start([[0]], [[1]])  # type: ignore
-    assert seen == [(Fifo(8), read_dense)] * 2
+    assert seen == [(Fifo(8), Dense())] * 2
 
 
 def test_the_command_line_does_not_wait_for_jax():

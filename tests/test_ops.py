@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
 from stm_jax.ops.padding import Padding, crop, pad, pad_frames, padding_to_stride
-from stm_jax.reads.dense import read_dense
-from stm_jax.reads.protocol import affinity
-from stm_jax.reads.slots import read_slots
+from stm_jax.reads import Dense, Slots
+from stm_jax.reads.affinity import affinity
+from stm_jax.reads.protocol import MemoryView
 
 few = settings(max_examples=20, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -134,11 +134,11 @@ def test_softmax_runs_over_the_memory_for_each_query_position():
     query_key = jnp.zeros((1, 2, 4)).at[0, 0, 0].set(2.0).at[0, 1, 1].set(2.0)
     memory_keys = jnp.zeros((1, 1, 2, 4)).at[0, 0, 0, 0].set(jnp.log(3.0))
     memory_values = jnp.asarray([4.0, 8.0]).reshape(1, 1, 2, 1)
-    filled = jnp.ones(1, bool)
-    weights = affinity(query_key, memory_keys, filled)
+    memory = MemoryView(memory_keys, memory_values, jnp.ones(1, bool))
+    weights = affinity(query_key, memory)
     np.testing.assert_allclose(weights, [[0.75, 0.25], [0.5, 0.5]], rtol=1e-6)
-    for read in (read_dense, read_slots):
-        found = read(query_key, memory_keys, memory_values, filled)
+    for read in (Dense(), Slots()):
+        found = read(query_key, memory).values
         np.testing.assert_allclose(
             found, [[[5.0], [6.0]]], rtol=1e-6
         )  # 3/4 4 + 1/4 8; 1/2 4 + 1/2 8
@@ -148,8 +148,8 @@ def test_positions_of_all_frames_share_one_softmax():
     query_key = jnp.ones((1, 1, 1))
     memory_keys = jnp.log(jnp.asarray([1.0, 2.0, 5.0])).reshape(3, 1, 1, 1)
     memory_values = jnp.asarray([8.0, 16.0, 24.0]).reshape(3, 1, 1, 1)
-    for read in (read_dense, read_slots):
-        found = read(query_key, memory_keys, memory_values, jnp.ones(3, bool))
+    for read in (Dense(), Slots()):
+        found = read(query_key, MemoryView(memory_keys, memory_values, jnp.ones(3, bool))).values
         np.testing.assert_allclose(found.item(), (8 + 2 * 16 + 5 * 24) / 8, rtol=1e-6)
 
 
@@ -160,17 +160,18 @@ def random_memory(seed: int, slots: int = 4) -> tuple[np.ndarray, np.ndarray, np
     return tuple(rng.normal(0, 2, shape).astype(np.float32) for shape in shapes)
 
 
-@pytest.mark.parametrize("read", [read_dense, read_slots])
+@pytest.mark.parametrize("read", [Dense(), Slots()], ids=str)
 def test_an_empty_slot_weighs_exactly_nothing(read):
     query_key, keys, values = random_memory(0)
     keys[1], values[1] = 0.0, 1000.0
-    some = jnp.asarray([True, False, True, True])
+    some = MemoryView(keys, values, jnp.asarray([True, False, True, True]))
     rest = [0, 2, 3]
-    alone = read(query_key, keys[rest], values[rest], jnp.ones(3, bool))
-    np.testing.assert_allclose(read(query_key, keys, values, some), alone, rtol=1e-5, atol=1e-6)
-    assert not affinity(query_key, keys, some).reshape(6, 4, 6)[:, 1].any()
+    alone = read(query_key, MemoryView(keys[rest], values[rest], jnp.ones(3, bool))).values
+    np.testing.assert_allclose(read(query_key, some).values, alone, rtol=1e-5, atol=1e-6)
+    assert not affinity(query_key, some).reshape(6, 4, 6)[:, 1].any()
     # A slot that is only full of zeros is not empty: exp(0) takes weight.
-    assert np.abs(read(query_key, keys, values, jnp.ones(4, bool)) - alone).max() > 1
+    full = some._replace(filled=jnp.ones(4, bool))
+    assert np.abs(read(query_key, full).values - alone).max() > 1
 
 
 @few
@@ -190,9 +191,10 @@ def test_softmax_over_objects_is_the_softmax(seed, planes):
 def test_the_order_of_slots_does_not_matter(seed, order):
     query_key, keys, values = random_memory(seed)
     filled = np.array([True, True, False, True])
-    read = read_dense(query_key, keys, values, filled)
-    other = read_dense(query_key, keys[order], values[order], filled[order])
-    np.testing.assert_allclose(read, other, rtol=1e-5, atol=1e-5)
+    memory = MemoryView(keys, values, filled)
+    read = Dense()(query_key, memory)
+    other = Dense()(query_key, MemoryView(keys[order], values[order], filled[order]))
+    np.testing.assert_allclose(read.values, other.values, rtol=1e-5, atol=1e-5)
 
 
 @few
@@ -200,8 +202,8 @@ def test_the_order_of_slots_does_not_matter(seed, order):
 def test_reading_slot_by_slot_is_reading_at_once(seed, filled):
     query_key, keys, values = random_memory(seed)
     values[~np.array(filled)] = 0.0
-    dense = read_dense(query_key, keys, values, jnp.asarray(filled))
-    by_slot = read_slots(query_key, keys, values, jnp.asarray(filled))
+    memory = MemoryView(keys, values, jnp.asarray(filled))
+    dense, by_slot = (read(query_key, memory).values for read in (Dense(), Slots()))
     assert dense.shape == by_slot.shape == (2, 3, 5)
     np.testing.assert_allclose(dense / 8, by_slot / 8, atol=1e-6)  # values reach about 8
     assert np.isfinite(dense).all() and np.isfinite(by_slot).all()
@@ -212,5 +214,6 @@ def test_reading_slot_by_slot_is_reading_at_once(seed, filled):
 def test_bfloat16_values_are_summed_in_float32():
     # 256 + 1 is 256 in bfloat16: a sum kept in it would stand still.
     keys, values = jnp.zeros((300, 1, 1, 1)), jnp.ones((300, 1, 1, 1), jnp.bfloat16)
-    read = read_slots(jnp.zeros((1, 1, 1)), keys, values, jnp.ones(300, bool))
+    memory = MemoryView(keys, values, jnp.ones(300, bool))
+    read = Slots()(jnp.zeros((1, 1, 1)), memory).values
     assert read.dtype == jnp.bfloat16 and read.item() == 1.0

@@ -9,37 +9,34 @@ import numpy as np
 import pytest
 
 from stm_jax.ops.regions import boxes, object_positions
-from stm_jax.reads.chunked import Chunked
-from stm_jax.reads.dense import read_dense
-from stm_jax.reads.kernelized import Kernelized
-from stm_jax.reads.protocol import Read, Regions
-from stm_jax.reads.regional import Regional
-from stm_jax.reads.slots import read_slots
-from stm_jax.reads.top_k import TopK, kth_largest
-from stm_jax.reads.window import Window
+from stm_jax.reads import Chunked, Dense, Kernelized, Regional, Slots, TopK, Window
+from stm_jax.reads.protocol import MemoryView, Read
+from stm_jax.reads.top_k import kth_largest
 
 
 def read_row(
-    read: Read, query: list[float], odds: list, values: list, regions: Regions | None = None
+    read: Read,
+    query: list[float],
+    odds: list,
+    values: list,
+    region: np.ndarray | None = None,
+    expected: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Reads slots of one row each with keys of one channel, ln(odds); both a list a slot.
 
     A query position of key 1 gives each memory position its odds, one of key 0 gives all alike.
     """
     keys = jnp.log(jnp.asarray(odds, jnp.float32))[:, None, :, None]
-    found, mass = jax.jit(functools.partial(read, with_mass=True))(
-        jnp.asarray(query, jnp.float32)[None, :, None],
-        keys,
-        jnp.asarray(values, jnp.float32)[:, None, :, None],
-        jnp.ones(len(odds), bool),
-        regions=regions,
-    )
+    values_here = jnp.asarray(values, jnp.float32)[:, None, :, None]
+    memory = MemoryView(keys, values_here, jnp.ones(len(odds), bool), region)
+    query_key = jnp.asarray(query, jnp.float32)[None, :, None]
+    found, mass = jax.jit(functools.partial(read, with_mass=True))(query_key, memory, expected)
     return np.asarray(found)[0, :, 0], np.asarray(mass)[:, 0]
 
 
 @pytest.mark.parametrize(
     "read",
-    [read_dense, read_slots, Chunked(1), Chunked(2)],
+    [Dense(), Slots(), Chunked(1), Chunked(2)],
     ids=["dense", "slots", "one by one", "by twos"],
 )
 def test_dense_reads_weigh_all_positions_of_all_slots(read):
@@ -71,9 +68,8 @@ def test_all_that_tie_with_the_kth_are_read():
 
 def test_fewer_filled_positions_than_k_are_all_read():
     keys, values = jnp.ones((3, 1, 2, 1)), jnp.arange(6.0).reshape(3, 1, 2, 1)
-    found, mass = TopK(3)(
-        jnp.ones((1, 1, 1)), keys, values, jnp.array([False, True, False]), with_mass=True
-    )
+    memory = MemoryView(keys, values, jnp.array([False, True, False]))
+    found, mass = TopK(3)(jnp.ones((1, 1, 1)), memory, with_mass=True)
     np.testing.assert_allclose(found, [[[2.5]]], rtol=1e-6)
     np.testing.assert_allclose(mass[:, 0], [[0, 0], [0.5, 0.5], [0, 0]], rtol=1e-6)
 
@@ -122,16 +118,15 @@ ODDS, VALUES = [[1, 1, 1, 1, 3]], [[9, 9, 9, 4, 8]]
 
 def test_regions_meet():
     # With the margin: query positions 0 and 1, memory positions 3 and 4.
-    regions = Regions(memory=row(4)[None], query=row(0))
-    found, mass = read_row(Regional(1), [1] * 5, ODDS, VALUES, regions)
+    found, mass = read_row(Regional(1), [1] * 5, ODDS, VALUES, row(4)[None], row(0))
     inside, outside = (4 + 3 * 8) / 4, (4 + 8) / 2
     np.testing.assert_allclose(found, [inside, inside, outside, outside, outside], rtol=1e-6)
     np.testing.assert_allclose(mass, [[0, 0, 0, 2 / 4 + 3 / 2, 2 * 3 / 4 + 3 / 2]], rtol=1e-6)
 
 
 def test_regions_as_in_the_authors_code():
-    regions = Regions(memory=row(4)[None], query=row(0))
-    found, mass = read_row(Regional(1, zeroed=True), [1] * 5, ODDS, VALUES, regions)
+    read = Regional(1, zeroed=True)
+    found, mass = read_row(read, [1] * 5, ODDS, VALUES, row(4)[None], row(0))
     # Three positions with the value 0 keep the weight of a score of 0.
     inside, outside = (4 + 3 * 8) / 7, (4 + 8) / 5
     np.testing.assert_allclose(found, [inside, inside, outside, outside, outside], rtol=1e-6)
@@ -139,14 +134,14 @@ def test_regions_as_in_the_authors_code():
 
 
 def test_a_region_of_no_position_is_everything():
-    nowhere = Regions(memory=row()[None], query=row())
-    found, _ = read_row(Regional(0), [1] * 5, ODDS, VALUES, nowhere)
-    np.testing.assert_allclose(found, read_row(read_dense, [1] * 5, ODDS, VALUES)[0], rtol=1e-6)
+    found, _ = read_row(Regional(0), [1] * 5, ODDS, VALUES, row()[None], row())
+    np.testing.assert_allclose(found, read_row(Dense(), [1] * 5, ODDS, VALUES)[0], rtol=1e-6)
 
 
 def test_regions_belong_to_slots():
-    regions = Regions(memory=np.array([[[True, False]], [[False, True]]]), query=np.ones((1, 1)))
-    found, mass = read_row(Regional(0), [1], [[1, 5], [7, 3]], [[10, 20], [30, 40]], regions)
+    region, expected = np.array([[[True, False]], [[False, True]]]), np.ones((1, 1), bool)
+    odds, values = [[1, 5], [7, 3]], [[10, 20], [30, 40]]
+    found, mass = read_row(Regional(0), [1], odds, values, region, expected)
     np.testing.assert_allclose(found, [(10 + 3 * 40) / 4], rtol=1e-6)
     np.testing.assert_allclose(mass, [[0.25, 0], [0, 0.75]], rtol=1e-6)
 
@@ -194,35 +189,34 @@ def test_a_window_moves_with_the_query_position():
 def test_a_window_is_square():
     keys = jnp.zeros((1, 3, 4, 1))
     values = jnp.arange(12.0).reshape(1, 3, 4, 1)
-    filled = jnp.ones(1, bool)
-    found = Window(1)(jnp.zeros((3, 4, 1)), keys, values, filled)[..., 0]
+    memory = MemoryView(keys, values, jnp.ones(1, bool))
+    found = Window(1)(jnp.zeros((3, 4, 1)), memory).values[..., 0]
     assert found[0, 0] == (0 + 1 + 4 + 5) / 4
     assert found[1, 2] == values[0, :, 1:, 0].mean() and found[2, 3] == (6 + 7 + 10 + 11) / 4
-    same_place = Window(0)(jnp.zeros((3, 4, 1)), keys, values, filled)
+    same_place = Window(0)(jnp.zeros((3, 4, 1)), memory).values
     np.testing.assert_array_equal(same_place, values[0])
 
 
-def elements(count: int) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+def elements(count: int) -> tuple[jax.Array, MemoryView]:
     """Returns a query of 2x3 positions, and a memory of single elements as slots."""
     draw = np.random.default_rng(0).normal
     query_key, keys, values = (
         jnp.asarray(draw(size=shape), jnp.float32)
         for shape in ((2, 3, 4), (count, 1, 1, 4), (count, 1, 1, 2))
     )
-    return query_key, keys, values, jnp.arange(count) % 3 != 0
+    return query_key, MemoryView(keys, values, jnp.arange(count) % 3 != 0)
 
 
 @pytest.mark.parametrize(
     "read",
-    [read_slots, Chunked(3), TopK(8), Kernelized(math.inf), Regional(10)],
+    [Slots(), Chunked(3), TopK(8), Kernelized(math.inf), Regional(10)],
     ids=["slots", "chunked", "top-k", "kernelized", "regional"],
 )
 def test_slots_may_be_elements(read):
-    memory = elements(8)
-    some = jnp.arange(8)[:, None, None] % 2 == 0
-    regions = Regions(memory=some, query=jnp.ones((2, 3), bool))
-    values, mass = read(*memory, regions=regions, with_mass=True)
-    dense_values, dense_mass = read_dense(*memory, with_mass=True)
+    query_key, memory = elements(8)
+    memory = memory._replace(region=jnp.arange(8)[:, None, None] % 2 == 0)
+    values, mass = read(query_key, memory, jnp.ones((2, 3), bool), with_mass=True)
+    dense_values, dense_mass = Dense()(query_key, memory, with_mass=True)
     assert mass.shape == (8, 1, 1)
     np.testing.assert_allclose(values, dense_values, rtol=0, atol=1e-6)
     np.testing.assert_allclose(mass, dense_mass, rtol=1e-6, atol=1e-6)

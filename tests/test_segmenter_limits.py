@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stm_jax.errors import InputError
-from stm_jax.infer import segmenter as module
+from stm_jax.infer import stream
 from stm_jax.infer.segmenter import Segmenter
 from stm_jax.memory.rules.fifo import Fifo
 from stm_jax.memory.stores.xmem import XMem
@@ -86,7 +86,7 @@ def test_options_that_make_no_sense_are_refused(options, message):
 
 
 def compiled() -> np.ndarray:
-    functions = (module._step, module._segment_clip)
+    functions = (stream.advance, stream.advance_clip)
     return np.array([function._cache_size() for function in functions])
 
 

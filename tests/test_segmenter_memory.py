@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from stm_jax.errors import InputError
-from stm_jax.infer import segmenter as module
 from stm_jax.infer import stream as steps
 from stm_jax.infer.segmenter import Segmenter
 from stm_jax.memory.rules.evenly_spread import EvenlySpread
@@ -18,7 +17,7 @@ from stm_jax.memory.rules.least_used import LeastUsed
 from stm_jax.memory.rules.recent import Recent
 from stm_jax.memory.stores.swiftnet import SwiftNet
 from stm_jax.memory.stores.xmem import XMem
-from stm_jax.reads.slots import read_slots
+from stm_jax.reads import Slots
 from tests.lively import IDS, clip, first_mask, lively_model
 
 FRAMES = clip(9)
@@ -36,11 +35,11 @@ def stream(segmenter: Segmenter, frames: np.ndarray, soft: bool = False) -> np.n
 class FussyRead:
     """The usual read, if it is told what every read is to be told."""
 
-    def __call__(self, query_key, memory_keys, memory_values, filled, *, regions, with_mass):
-        assert regions.memory.shape == memory_keys.shape[:3]
-        assert regions.query.shape == query_key.shape[:2]
+    def __call__(self, query_key, memory, expected, *, with_mass):
+        assert memory.region.shape == memory.keys.shape[:3]
+        assert expected.shape == query_key.shape[:2]
         assert with_mass  # as the rule counts
-        return read_slots(query_key, memory_keys, memory_values, filled, with_mass=True)
+        return Slots()(query_key, memory, with_mass=True)
 
 
 def test_a_rule_with_room_for_all_is_the_plain_rule():
@@ -80,13 +79,13 @@ def test_what_is_not_written_is_not_encoded(monkeypatch):
     monkeypatch.setattr(steps, "memorize", counted)
     answers = []
     for rule in (First(), EagerFirst()):
-        before = module._step._cache_size()
+        before = steps.advance._cache_size()
         segmenter = Segmenter(lively_model(), memory=rule)
         answers.append(stream(segmenter, FRAMES[:6], soft=True))
         segmenter.add_objects(FRAMES[5], LATE)  # now frame 5 is written, too
         answers[-1] = [*answers[-1], segmenter.step(FRAMES[6]), segmenter.step(FRAMES[7])]
         assert segmenter.kept_frames == (0, 5)
-        assert module._step._cache_size() - before == 2  # soft masks, then ids of more objects
+        assert steps.advance._cache_size() - before == 2  # soft masks, then ids of more objects
         jax.effects_barrier()
         answers[-1].append(len(encoded))
     *lazily, few = answers[0]
@@ -103,9 +102,9 @@ def test_a_store_of_elements_streams_saves_and_grows():
         return Segmenter(lively_model(), memory=memory)
 
     segmenter = new()
-    before = module._step._cache_size()
+    before = steps.advance._cache_size()
     expected = stream(segmenter, FRAMES)
-    assert module._step._cache_size() - before == 1
+    assert steps.advance._cache_size() - before == 1
     state = segmenter.state_arrays()
     filled = state["bank_elements_filled"][0]
     assert filled[: 5 * 12].sum() == 2 * 12 and filled[5 * 12 :].sum() == 12  # 3x4 positions

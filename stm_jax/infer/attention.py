@@ -6,17 +6,16 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from stm_jax.errors import InputError
-from stm_jax.infer import stream as steps
-from stm_jax.infer.stream import Recipe, State
+from stm_jax.infer.stream import Recipe, VideoState, remembered
 from stm_jax.memory.bank import MemoryBank
-from stm_jax.nn.stm import Variables
+from stm_jax.nn.stm import Variables, query
 from stm_jax.ops.padding import STRIDE, padding_to_stride
-from stm_jax.reads.chunked import Chunked
-from stm_jax.reads.protocol import Regions
-from stm_jax.reads.slots import read_slots
+from stm_jax.ops.regions import object_positions
+from stm_jax.reads import Chunked, Slots
+from stm_jax.reads.protocol import MemoryView
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Attention:
 def look(
     recipe: Recipe,
     variables: Variables,
-    state: State,
+    state: VideoState,
     frame: UInt8[np.ndarray, "h w 3"],
     row: int,
     column: int,
@@ -102,25 +101,27 @@ def look(
 def _weights(
     recipe: Recipe,
     variables: Variables,
-    state: State,
+    state: VideoState,
     frame: UInt8[Array, "h w 3"],
     position: Int[Array, "2"],
 ) -> tuple[Float[Array, "objects slots h16 w16"], Int[Array, " slots"]]:
-    bank, features, _, expected = steps.ask(recipe, variables, state, frame)
-    # `read_slots` has no gradient. This reads the same, and as it does in bounded memory.
-    read = Chunked() if recipe.read in (None, read_slots) else recipe.read
+    bank = remembered(recipe, variables, state)
+    features, _ = query(recipe.network, variables, recipe.prepared(frame))
+    # `Slots` has no gradient. This reads the same, and as it does in bounded memory.
+    read = Chunked() if recipe.read in (None, Slots()) else recipe.read
 
-    def of_object(item: tuple) -> Float[Array, "slots h16 w16 1"]:
-        keys, filled, region, query_region = item
+    def of_object(
+        item: tuple[MemoryView, Bool[Array, "h16 w16"]],
+    ) -> Float[Array, "slots h16 w16 1"]:
+        memory, expected = item
 
         def read_there(values: Float[Array, "slots h16 w16 1"]) -> Float[Array, ""]:
-            regions = Regions(region, query_region)
-            answer = read(features.key[0], keys, values, filled, regions=regions)
-            return answer[position[0], position[1], 0]
+            answer = read(features.key[0], memory._replace(values=values), expected)
+            return answer.values[position[0], position[1], 0]
 
         # float32 and one channel, whatever the memory has: each is weighted alike.
-        return jax.grad(read_there)(jnp.zeros((*keys.shape[:3], 1)))
+        return jax.grad(read_there)(jnp.zeros((*memory.keys.shape[:3], 1)))
 
-    view = recipe.memory.view(bank)
-    weights = jax.lax.map(of_object, (view.keys, view.filled, view.region, expected))
+    expected = object_positions(state.padded_masks)
+    weights = jax.lax.map(of_object, (recipe.memory.view(bank), expected))
     return weights[..., 0], bank.frame_numbers

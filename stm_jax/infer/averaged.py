@@ -1,16 +1,14 @@
 """Several segmenters of one video, flipped or at other sizes, whose answers are averaged."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from stm_jax.errors import InputError
-from stm_jax.infer.segmenter import DEFAULT_CAPACITY, Segmenter
-from stm_jax.memory.protocol import Device, Memory
+from stm_jax.infer.segmenter import Segmenter
 from stm_jax.nn.model import Model
-from stm_jax.reads.protocol import Read
 
 
 class AveragedSegmenter:
@@ -27,36 +25,26 @@ class AveragedSegmenter:
         model: Model,
         memorize_every: int = 5,
         *,
-        memory: Memory | None = None,
-        read: Read | None = None,
         scales: Sequence[float] = (1.0,),
         flip: bool = False,
         short_side: int | None = None,
-        dtype: jax.typing.DTypeLike = jnp.float32,
-        capacity: int = DEFAULT_CAPACITY,
-        device: Device | None = None,
+        **options: Any,
     ) -> None:
         """Args:
         model: The network with its weights.
         memorize_every: Every how many frames a frame stays in memory.
-        memory: What is written and dropped, instead: a rule or a store of stm_jax.memory.
-        read: How it is read: a read of stm_jax.ops; None for STM's.
         scales: Factors of the short side; each is a stream.
         flip: Whether each is also segmented mirrored, left to right.
         short_side: Segment at this short side, times the scale; None for the frames' own.
-        dtype: float32 or bfloat16, of convolutions and memory.
-        capacity: The most frames that each stream's memory holds.
-        device: Where it computes; None for JAX's default.
+        options: The others of each stream's `Segmenter`.
         """
         if not scales or min(scales) <= 0:
             raise InputError(f"scales must be positive, at least one, not {tuple(scales)}")
-        if device is not None:
-            model = Model(model.config, jax.device_put(model.variables, device))
-        self._model, self._memorize_every = model, memorize_every
-        self._memory, self._read = memory, read
+        if options.get("device") is not None:
+            model = Model(model.config, jax.device_put(model.variables, options["device"]))
+        self._model, self._memorize_every, self._options = model, memorize_every, options
         self._scales, self._short_side = tuple(scales), short_side
         self._sides = (False, True) if flip else (False,)
-        self._dtype, self._capacity, self._device = dtype, capacity, device
         self._streams: list[tuple[Segmenter, bool]] = []
         self._frame: np.ndarray | None = None
         self._ids: np.ndarray | None = None
@@ -76,33 +64,19 @@ class AveragedSegmenter:
         """How many bytes the memories of all streams take; see `Segmenter.memory_bytes`."""
         return sum(segmenter.memory_bytes for segmenter, _ in self._running())
 
-    def start(
-        self,
-        frame: np.ndarray,
-        mask: np.ndarray,
-        *,
-        length: int | None = None,
-        objects: int = 0,
-        soft: bool = False,
-    ) -> np.ndarray:
-        """Begins all streams; arguments, result and errors are those of `Segmenter.start`."""
-        frame = np.array(frame)
+    def start(self, frame: np.ndarray, mask: np.ndarray, **options: Any) -> np.ndarray:
+        """Begins all streams; options, result and errors are those of `Segmenter.start`."""
+        frame, mask = np.array(frame), np.array(mask)
         self._streams = [
             (self._segmenter(scale, frame), mirrored)
             for scale in self._scales
             for mirrored in self._sides
         ]
         answers = [
-            segmenter.start(
-                _turned(frame, mirrored),
-                _turned(np.asarray(mask), mirrored),
-                length=length,
-                objects=objects,
-                soft=soft,
-            )
+            segmenter.start(_turned(frame, mirrored), _turned(mask, mirrored), **options)
             for segmenter, mirrored in self._streams
         ]
-        self._frame, self._ids = frame, np.array(mask)
+        self._frame, self._ids = frame, mask
         return answers[0]
 
     def step(self, frame: np.ndarray, *, soft: bool = False) -> np.ndarray:
@@ -146,16 +120,7 @@ class AveragedSegmenter:
         short_side = self._short_side
         if scale != 1:
             short_side = round(scale * (short_side or min(frame.shape[:2])))
-        return Segmenter(
-            self._model,
-            self._memorize_every,
-            memory=self._memory,
-            read=self._read,
-            short_side=short_side,
-            dtype=self._dtype,
-            capacity=self._capacity,
-            device=self._device,
-        )
+        return Segmenter(self._model, self._memorize_every, short_side=short_side, **self._options)
 
 
 def _turned(image: np.ndarray, mirrored: bool) -> np.ndarray:

@@ -6,22 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stm_jax.infer.stream import Recipe, State
-from stm_jax.memory.protocol import Device
+from stm_jax.infer.stream import Recipe, VideoState
 
 REST = ("masks", "present", "frame_number", "given", "length")
 
 
-def arrays_of(state: State) -> dict[str, np.ndarray]:
+def arrays_of(state: VideoState) -> dict[str, np.ndarray]:
     """Returns the memory's arrays, called bank_..., and the state's own but the frame."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state.bank)
     arrays = {_name(path): _portable(leaf) for path, leaf in leaves}
     return arrays | {name: np.asarray(getattr(state, name)) for name in REST}
 
 
-def state_of(
-    recipe: Recipe, arrays: Mapping[str, np.ndarray], frame: np.ndarray, device: Device | None
-) -> State:
+def state_of(recipe: Recipe, arrays: Mapping[str, np.ndarray], frame: np.ndarray) -> VideoState:
     """Returns the state that had these arrays, of a stream with this recipe.
 
     Raises:
@@ -31,9 +28,9 @@ def state_of(
     leaves, tree = jax.tree_util.tree_flatten_with_path(like)
     found = [np.array(arrays[_name(path)]).astype(leaf.dtype) for path, leaf in leaves]
     rest = [np.array(arrays[name]) for name in REST]
-    put = [jax.device_put(array, device) for array in (frame.copy(), *rest)]
-    bank = [jax.device_put(array, device) for array in found]
-    return State(jax.tree_util.tree_unflatten(tree, bank), *put)
+    put = [jax.device_put(array) for array in (frame.copy(), *rest)]
+    bank = jax.tree_util.tree_unflatten(tree, map(jax.device_put, found))
+    return VideoState(bank, *put)
 
 
 def _name(path: tuple) -> str:

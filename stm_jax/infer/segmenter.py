@@ -1,8 +1,9 @@
 """Following objects through a video: frame by frame, or a whole clip at once."""
 
 import dataclasses
-import functools
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +11,19 @@ import numpy as np
 
 from stm_jax.errors import InputError
 from stm_jax.infer import saved_state
-from stm_jax.infer import stream as steps
 from stm_jax.infer.attention import Attention, look
-from stm_jax.infer.stream import Recipe, State
+from stm_jax.infer.stream import (
+    Recipe,
+    VideoState,
+    advance,
+    advance_clip,
+    begin,
+    with_given_masks,
+)
 from stm_jax.memory.bank import CAPACITIES, OBJECT_COUNTS, round_up
-from stm_jax.memory.protocol import EMPTY, Device, Memory
+from stm_jax.memory.protocol import EMPTY, Memory
 from stm_jax.memory.rules.every_nth import EveryNth
 from stm_jax.nn.model import Model
-from stm_jax.nn.stm import Variables
 from stm_jax.reads.protocol import Read
 
 DEFAULT_CAPACITY = 64
@@ -25,47 +31,6 @@ DEFAULT_CAPACITY = 64
 
 CLIP_LENGTHS = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512)
 LOG = logging.getLogger("stm_jax")
-
-
-@functools.partial(jax.jit, static_argnames=("recipe", "soft"), donate_argnames="state")
-def _step(
-    recipe: Recipe,
-    soft: bool,
-    variables: Variables,
-    state: State,
-    frame: jax.Array,
-    object_ids: jax.Array,
-) -> tuple[State, jax.Array]:
-    state, probabilities = steps.advance(recipe, variables, state, frame)
-    return state, probabilities if soft else steps.labels(probabilities, object_ids)
-
-
-@functools.partial(jax.jit, static_argnames=("recipe", "soft"), donate_argnames="state")
-def _segment_clip(
-    recipe: Recipe,
-    soft: bool,
-    variables: Variables,
-    state: State,
-    frames: jax.Array,
-    count: jax.Array,
-    object_ids: jax.Array,
-) -> tuple[State, jax.Array]:
-    """Segments the first `count` of the frames; what stands behind them is padding."""
-
-    def segment(state: State, frame: jax.Array) -> tuple[State, jax.Array]:
-        state, probabilities = steps.advance(recipe, variables, state, frame)
-        return state, probabilities if soft else steps.labels(probabilities, object_ids)
-
-    result = jax.eval_shape(segment, state, frames[0])[1]
-
-    def skip(state: State, frame: jax.Array) -> tuple[State, jax.Array]:
-        return state, jnp.zeros(result.shape, result.dtype)
-
-    def segment_or_skip(state: State, item: tuple) -> tuple[State, jax.Array]:
-        index, frame = item
-        return jax.lax.cond(index < count, segment, skip, state, frame)
-
-    return jax.lax.scan(segment_or_skip, state, (jnp.arange(frames.shape[0]), frames))
 
 
 class Segmenter:
@@ -85,14 +50,14 @@ class Segmenter:
         short_side: int | None = None,
         dtype: jax.typing.DTypeLike = jnp.float32,
         capacity: int = DEFAULT_CAPACITY,
-        device: Device | None = None,
+        device: jax.Device | None = None,  # pyright: ignore[reportInvalidTypeForm]
     ) -> None:
         """Args:
         model: The network with its weights.
         memorize_every: Every how many frames a frame stays in memory; frame 0 and the
             previous frame are always there.
         memory: What is written and dropped, instead: a rule or a store of stm_jax.memory.
-        read: How it is read: a read of stm_jax.ops; None for STM's.
+        read: How it is read: a read of stm_jax.reads; None for STM's.
         short_side: Segment at this short side in pixels; answers keep the frames' size.
         dtype: float32 or bfloat16, of convolutions and memory.
         capacity: The most frames that a stream's memory holds, unless it has a bound of its
@@ -112,7 +77,7 @@ class Segmenter:
         if device is not None:
             self._variables = jax.device_put(model.variables, device)
         self._capacity = capacity
-        self._state: State | None = None
+        self._state: VideoState | None = None
         self._object_ids: tuple[int, ...] = ()
         self._frame: np.ndarray | None = None
         self._answer: np.ndarray | None = None  # of _frame: ids, or soft masks
@@ -164,7 +129,7 @@ class Segmenter:
         padded = round_up(len(frames) - 1, CLIP_LENGTHS)
         later = np.zeros((padded, *frames.shape[1:]), np.uint8)
         later[: len(frames) - 1] = frames[1:]
-        self._state, results = _segment_clip(
+        self._state, results = advance_clip(
             self._recipe,
             soft,
             self._variables,
@@ -237,7 +202,7 @@ class Segmenter:
                 "start a new stream, or resize it"
             )
         self._tell_when_full(state)
-        self._state, result = _step(
+        self._state, result = advance(
             self._recipe, soft, self._variables, state, frame, self._padded_ids()
         )
         self._frame, self._answer = frame, np.asarray(result)
@@ -273,7 +238,7 @@ class Segmenter:
             room = round_up(len(self._object_ids), OBJECT_COUNTS)
             state = dataclasses.replace(state, bank=self._recipe.memory.grown(state.bank, room))
         planes, present = _planes(mask, self._object_ids, room)
-        self._state = steps.overwrite(state, planes, present, self._device)
+        self._state = self._on_device(with_given_masks, state, planes, present)
         self._answer = np.where(mask > 0, mask, ids)
         return self._answer.copy()
 
@@ -302,7 +267,7 @@ class Segmenter:
         """
         try:
             frame = np.array(arrays["last_frame"])
-            self._state = saved_state.state_of(self._recipe, arrays, frame, self._device)
+            self._state = self._on_device(saved_state.state_of, self._recipe, arrays, frame)
             self._object_ids = tuple(int(i) for i in arrays["object_ids"])
             self._frame = frame
             self._answer = np.array(arrays["last_ids"])
@@ -331,13 +296,20 @@ class Segmenter:
         count = len(object_ids)
         room = max(objects, count) if objects else round_up(count, OBJECT_COUNTS)
         planes, present = _planes(mask, object_ids, room)
-        self._state = steps.begin(self._recipe, slots, frame, planes, present, self._device, length)
+        self._state = self._on_device(begin, self._recipe, slots, frame, planes, present, length)
         self._frame, self._answer, self._told_full = frame, mask, False
         if not soft:
             return mask.copy()
         return np.concatenate([(mask == 0)[None], planes[: len(object_ids)]]).astype(np.float32)
 
-    def _running(self) -> State:
+    def _on_device(self, make: Callable[..., VideoState], *arguments: Any) -> VideoState:
+        """Returns the state that is made of the arguments, made on the device."""
+        if self._device is None:
+            return make(*arguments)
+        with jax.default_device(self._device):
+            return jax.device_put(make(*arguments), self._device)
+
+    def _running(self) -> VideoState:
         if self._state is None:
             raise InputError("no stream has begun; call start(frame, mask) first")
         return self._state
@@ -355,7 +327,7 @@ class Segmenter:
         ids[1 : 1 + len(self._object_ids)] = self._object_ids
         return ids
 
-    def _tell_when_full(self, state: State) -> None:
+    def _tell_when_full(self, state: VideoState) -> None:
         memory = self._recipe.memory
         if self._told_full or not isinstance(memory, EveryNth):
             return  # other memories have a bound on purpose

@@ -1,25 +1,22 @@
-"""One step of inference as pure functions: remember the last frame, segment the next."""
+"""The step of inference, compiled once: remember the last frame, segment the next."""
 
 import dataclasses
-from typing import NamedTuple
+import functools
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, UInt8
+from jaxtyping import Array, Bool, Float, Int, PyTree, UInt8
 
 from stm_jax.config import ModelConfig
-from stm_jax.memory.protocol import Device, Memory, MemoryState, MemoryView, candidate_of
-from stm_jax.nn.decoder import Skips
-from stm_jax.nn.encoders import QueryFeatures
+from stm_jax.memory.protocol import Memory, candidate_of
 from stm_jax.nn.stm import STM, Variables, decode, memorize, query
 from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
 from stm_jax.ops.padding import crop, pad, pad_frames, padding_to_stride
 from stm_jax.ops.regions import object_positions
-from stm_jax.reads.chunked import Chunked
-from stm_jax.reads.protocol import Answer, Read, Regions
-from stm_jax.reads.slots import read_slots
+from stm_jax.reads import Chunked, Slots
+from stm_jax.reads.protocol import Answer, MemoryView, Read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +28,8 @@ class Recipe:
         memory: What is written into the memory, and what gives way.
         dtype: What the convolutions and the memory work in.
         short_side: Frames are segmented at this short side, in pixels; None for their own.
-        read: How the memory is read; None for `read_slots`, or in chunks where a slot of the
-            memory is a single element.
+        read: How the memory is read; None for `Slots`, or `Chunked` where a slot of the memory
+            is a single element.
     """
 
     config: ModelConfig
@@ -41,6 +38,11 @@ class Recipe:
     short_side: int | None
     read: Read | None = None
 
+    @property
+    def network(self) -> STM:
+        """The network, without its weights."""
+        return STM(self.config, self.dtype)
+
     def working_size(self, height: int, width: int) -> tuple[int, int]:
         """Returns the size that frames of this size are segmented at."""
         if self.short_side is None:
@@ -48,9 +50,17 @@ class Recipe:
         factor = self.short_side / min(height, width)
         return max(1, round(height * factor)), max(1, round(width * factor))
 
+    def prepared(self, frame: UInt8[Array, "h w 3"]) -> Float[Array, "1 h2 w2 3"]:
+        """Returns a frame as the network takes it: in [0, 1], at the working size, padded."""
+        size = self.working_size(*frame.shape[:2])
+        scaled = frame.astype(jnp.float32) / 255
+        if frame.shape[:2] != size:
+            scaled = jax.image.resize(scaled, (*size, 3), "bilinear", antialias=True)
+        return pad_frames(scaled, padding_to_stride(*size))[None]
+
 
 @flax.struct.dataclass
-class State:
+class VideoState:
     """Where a video stands: the memory, and the frame that will be memorised next.
 
     Attributes:
@@ -63,13 +73,18 @@ class State:
         length: Frames of the whole video; 0 if that is not known.
     """
 
-    bank: MemoryState
+    bank: PyTree[Array]
     frame: UInt8[Array, "h w 3"]
     masks: Float[Array, "objects h2 w2"]
     present: Bool[Array, " objects"]
     frame_number: Int[Array, ""]
     given: Bool[Array, ""]
     length: Int[Array, ""]
+
+    @property
+    def padded_masks(self) -> Float[Array, "objects h3 w3"]:
+        """The soft masks, padded with 0 to multiples of 16."""
+        return pad(self.masks, padding_to_stride(*self.masks.shape[1:]))
 
 
 def begin(
@@ -78,9 +93,8 @@ def begin(
     frame: UInt8[np.ndarray, "h w 3"],
     masks: Float[np.ndarray, "objects h w"],
     present: Bool[np.ndarray, " objects"],
-    device: Device | None = None,
     length: int = 0,
-) -> State:
+) -> VideoState:
     """Returns the state after the first frame, whose masks are given. Nothing is compiled."""
     size = recipe.working_size(*frame.shape[:2])
     padding = padding_to_stride(*size)
@@ -89,107 +103,131 @@ def begin(
         (size[1] + padding.left + padding.right) // 16,
     )
     channels = (recipe.config.key_channels, recipe.config.value_channels)
-    bank = recipe.memory.empty(masks.shape[0], slots, features, channels, recipe.dtype, device)
+    bank = recipe.memory.empty(masks.shape[0], slots, features, channels, recipe.dtype)
     # Copied, for an array on the CPU may share its memory with NumPy.
     numbers = (np.zeros((), np.int32), np.ones((), bool), np.array(length, np.int32))
     rest = (frame.copy(), _nearest(masks, size), present.copy(), *numbers)
-    return State(bank, *(jax.device_put(array, device) for array in rest))
+    return VideoState(bank, *map(jax.device_put, rest))
 
 
-class Question(NamedTuple):
-    """What is asked of the memory, once the last frame is in it.
+@functools.partial(jax.jit, static_argnames=("recipe", "soft"), donate_argnames="state")
+def advance(
+    recipe: Recipe,
+    soft: bool,
+    variables: Variables,
+    state: VideoState,
+    frame: UInt8[Array, "h w 3"],
+    object_ids: UInt8[Array, " 1+objects"],
+) -> tuple[VideoState, Array]:
+    """Memorises the last frame with its soft masks, then segments the next.
 
-    Attributes:
-        bank: The memory's state, with the last frame.
-        features: Of the frame; its key asks.
-        skips: What the decoder needs besides.
-        expected: Where the objects are expected: where they were in the last frame.
+    Args:
+        recipe: Of the stream.
+        soft: Whether probabilities are returned.
+        variables: Of the network.
+        state: Where the video stands; donated, so it is gone.
+        frame: The next.
+        object_ids: That of the background, 0, then those of the objects.
+
+    Returns:
+        The new state, and at the frame's own size the id of the most probable object of every
+        pixel, or the probabilities of background and objects, [1 + objects, h, w].
     """
+    bank = remembered(recipe, variables, state)
+    features, skips = query(recipe.network, variables, recipe.prepared(frame))
+    view = recipe.memory.view(bank)
+    read = recipe.read or default_read(view)
 
-    bank: MemoryState
-    features: QueryFeatures
-    skips: Skips
-    expected: Bool[Array, "objects h16 w16"]
+    def read_object(item: tuple[MemoryView, Bool[Array, "h16 w16"]]) -> Answer:
+        return read(features.key[0], *item, with_mass=recipe.memory.counts_usage)
 
-
-def ask(
-    recipe: Recipe, variables: Variables, state: State, frame: UInt8[Array, "h w 3"]
-) -> Question:
-    """Memorises the last frame with its soft masks, then encodes the next."""
-    network = STM(recipe.config, recipe.dtype)
+    # One object after the other, so that the affinity of one at a time is in memory.
+    found, mass = jax.lax.map(read_object, (view, object_positions(state.padded_masks)))
+    if mass is not None:
+        bank = recipe.memory.used(bank, mass)
+    query_value = jnp.broadcast_to(features.value, found.shape)
+    found = jnp.concatenate([found, query_value.astype(found.dtype)], axis=-1)
+    log_odds = decode(recipe.network, variables, found[None], skips)[0]
     size = recipe.working_size(*frame.shape[:2])
-    padding = padding_to_stride(*size)
-    masks = pad(state.masks, padding)[None]
+    logits = aggregate(crop(log_odds, padding_to_stride(*size)), state.present)
+    probabilities = softmax_over_objects(logits)
+    new_state = dataclasses.replace(
+        state,
+        bank=bank,
+        frame=frame,
+        masks=probabilities[1:],
+        frame_number=state.frame_number + 1,
+        given=jnp.zeros((), bool),
+    )
+    if frame.shape[:2] != size:
+        shape = (probabilities.shape[0], *frame.shape[:2])
+        probabilities = jax.image.resize(probabilities, shape, "bilinear")
+    return new_state, probabilities if soft else object_ids[probabilities.argmax(axis=0)]
 
-    def remember(bank: MemoryState) -> MemoryState:
+
+@functools.partial(jax.jit, static_argnames=("recipe", "soft"), donate_argnames="state")
+def advance_clip(
+    recipe: Recipe,
+    soft: bool,
+    variables: Variables,
+    state: VideoState,
+    frames: UInt8[Array, "t h w 3"],
+    count: Int[Array, ""],
+    object_ids: UInt8[Array, " 1+objects"],
+) -> tuple[VideoState, Array]:
+    """Segments the first `count` of the frames; what stands behind them is padding."""
+
+    def segment(state: VideoState, frame: Array) -> tuple[VideoState, Array]:
+        return advance(recipe, soft, variables, state, frame, object_ids)
+
+    result = jax.eval_shape(segment, state, frames[0])[1]
+
+    def skip(state: VideoState, frame: Array) -> tuple[VideoState, Array]:
+        return state, jnp.zeros(result.shape, result.dtype)
+
+    def segment_or_skip(state: VideoState, item: tuple) -> tuple[VideoState, Array]:
+        index, frame = item
+        return jax.lax.cond(index < count, segment, skip, state, frame)
+
+    return jax.lax.scan(segment_or_skip, state, (jnp.arange(frames.shape[0]), frames))
+
+
+def remembered(recipe: Recipe, variables: Variables, state: VideoState) -> PyTree[Array]:
+    """Returns the memory's state once the last frame, with its soft masks, is offered to it."""
+    memory = recipe.memory
+
+    def remember(bank: PyTree[Array]) -> PyTree[Array]:
+        masks = state.padded_masks[None]
         # Resized once more rather than kept: so the first frame needs no program of its own.
-        last = pad_frames(_to_working_size(state.frame, size), padding)[None]
-        memorized = memorize(network, variables, last, masks, others(masks))
+        last = recipe.prepared(state.frame)
+        key, value = memorize(recipe.network, variables, last, masks, others(masks))
         candidate = candidate_of(
-            memorized.key[0],
-            memorized.value[0],
+            key[0],
+            value[0],
             masks[0],
             state.frame_number,
             state.present,
             state.given,
             state.length,
         )
-        return recipe.memory.write(bank, candidate)
+        return memory.write(bank, candidate)
 
-    wanted = recipe.memory.may_write(state.bank, state.given)
+    wanted = memory.may_write(state.bank, state.given)
     if wanted is True:
-        bank = remember(state.bank)
-    else:
-        bank = jax.lax.cond(wanted, remember, lambda bank: bank, state.bank)
-
-    now = pad_frames(_to_working_size(frame, size), padding)[None]
-    features, skips = query(network, variables, now)
-    return Question(bank, features, skips, object_positions(masks[0]))
+        return remember(state.bank)
+    return jax.lax.cond(wanted, remember, lambda bank: bank, state.bank)
 
 
-def advance(
-    recipe: Recipe, variables: Variables, state: State, frame: UInt8[Array, "h w 3"]
-) -> tuple[State, Float[Array, "1+objects h w"]]:
-    """Memorises the last frame with its soft masks, then segments the next.
-
-    Returns:
-        The new state, and the probabilities of background and objects at the frame's own size.
-    """
-    network = STM(recipe.config, recipe.dtype)
-    size = recipe.working_size(*frame.shape[:2])
-    bank, features, skips, expected = ask(recipe, variables, state, frame)
-    view = recipe.memory.view(bank)
-    read = _read(recipe, view, features.key[0], expected)
-    if recipe.memory.counts_usage:
-        read, mass = read
-        bank = recipe.memory.used(bank, mass)
-    query_value = jnp.broadcast_to(features.value, read.shape)
-    read = jnp.concatenate([read, query_value.astype(read.dtype)], axis=-1)
-    log_odds = decode(network, variables, read[None], skips)[0]
-    logits = aggregate(crop(log_odds, padding_to_stride(*size)), state.present)
-    probabilities = softmax_over_objects(logits)
-
-    new_state = State(
-        bank=bank,
-        frame=frame,
-        masks=probabilities[1:],
-        present=state.present,
-        frame_number=state.frame_number + 1,
-        given=jnp.zeros((), bool),
-        length=state.length,
-    )
-    if frame.shape[:2] != size:
-        shape = (probabilities.shape[0], *frame.shape[:2])
-        probabilities = jax.image.resize(probabilities, shape, "bilinear")
-    return new_state, probabilities
+def default_read(view: MemoryView) -> Read:
+    """Returns how a memory is read unless it is said."""
+    return Chunked() if view.keys.shape[2:4] == (1, 1) else Slots()
 
 
-def overwrite(
-    state: State,
+def with_given_masks(
+    state: VideoState,
     masks: Float[np.ndarray, "objects h w"],
     present: Bool[np.ndarray, " objects"],
-    device: Device | None = None,
-) -> State:
+) -> VideoState:
     """Puts given masks over the current estimate, where they are not empty. Nothing is compiled.
 
     Args:
@@ -197,7 +235,6 @@ def overwrite(
         masks: 0 or 1, one plane an object, at the frame's own size; of as many objects as the
             bank has room for.
         present: Which objects are real from now on.
-        device: Where the state is; None for JAX's default.
     """
     estimate = np.asarray(state.masks)
     given = _nearest(masks, (estimate.shape[1], estimate.shape[2]))
@@ -206,53 +243,10 @@ def overwrite(
     anywhere = given.max(axis=0, keepdims=True) > 0
     return dataclasses.replace(
         state,
-        masks=jax.device_put(np.where(anywhere, given, estimate), device),
-        present=jax.device_put(present.copy(), device),
-        given=jax.device_put(np.ones((), bool), device),
+        masks=jax.device_put(np.where(anywhere, given, estimate)),
+        present=jax.device_put(present.copy()),
+        given=jax.device_put(np.ones((), bool)),
     )
-
-
-def labels(
-    probabilities: Float[Array, "1+objects h w"], object_ids: UInt8[Array, " 1+objects"]
-) -> UInt8[Array, "h w"]:
-    """Returns the id of the most probable object at every pixel (winner takes all)."""
-    return object_ids[probabilities.argmax(axis=0)]
-
-
-def _read(
-    recipe: Recipe,
-    view: MemoryView,
-    query_key: Float[Array, "h16 w16 key"],
-    expected: Bool[Array, "objects h16 w16"],
-) -> Answer:
-    """Reads the memory of every object; with the mass where the memory counts usage."""
-    read = recipe.read
-    if read is None:
-        elements = view.region.shape[2:] == (1, 1)
-        read = Chunked() if elements else read_slots
-
-    def of_object(item: tuple) -> Answer:
-        keys, values, filled, region, query_region = item
-        return read(
-            query_key,
-            keys,
-            values,
-            filled,
-            regions=Regions(region, query_region),
-            with_mass=recipe.memory.counts_usage,
-        )
-
-    # One object after the other, so that the affinity of one at a time is in memory.
-    return jax.lax.map(of_object, (*view, expected))
-
-
-def _to_working_size(
-    frame: UInt8[Array, "h w 3"], size: tuple[int, int]
-) -> Float[Array, "h2 w2 3"]:
-    scaled = frame.astype(jnp.float32) / 255
-    if frame.shape[:2] == size:
-        return scaled
-    return jax.image.resize(scaled, (*size, 3), "bilinear", antialias=True)
 
 
 def _nearest(

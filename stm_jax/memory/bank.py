@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from stm_jax.memory.protocol import EMPTY, Candidate, Device, filled_with
+from stm_jax.memory.protocol import EMPTY, Candidate, filled_with
 
 CAPACITIES = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 OBJECT_COUNTS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 255)
@@ -59,34 +59,20 @@ class Decision:
 
 
 def empty_bank(
-    objects: int,
-    slots: int,
-    feature_size: tuple[int, int],
-    channels: tuple[int, int],
-    dtype: jax.typing.DTypeLike,
-    device: Device | None = None,
+    shape: tuple[int, int, int, int], channels: tuple[int, int], dtype: jax.typing.DTypeLike
 ) -> MemoryBank:
-    """Returns a bank with nothing in it. Nothing is compiled to make it.
-
-    Args:
-        objects: How many objects it has room for.
-        slots: How many frames it has room for.
-        feature_size: Rows and columns at stride 16.
-        channels: Of a key and of a value.
-        dtype: Of keys and values.
-        device: Where it is; None for JAX's default.
-    """
-    shape = (objects, slots, *feature_size)
+    """Returns a bank with nothing in it: of (objects, slots, h16, w16) and (key, value)."""
+    objects, slots, *_ = shape
     return MemoryBank(
-        keys=filled_with(0, (*shape, channels[0]), dtype, device),
-        values=filled_with(0, (*shape, channels[1]), dtype, device),
-        filled=filled_with(False, (objects, slots), bool, device),
-        region=filled_with(False, shape, bool, device),
-        frame_numbers=filled_with(EMPTY, (slots,), jnp.int32, device),
-        permanent=filled_with(False, (slots,), bool, device),
-        usage=filled_with(0, (slots,), jnp.float32, device),
-        recent=filled_with(0, (slots,), jnp.float32, device),
-        reads=filled_with(0, (slots,), jnp.int32, device),
+        keys=filled_with(0, (*shape, channels[0]), dtype),
+        values=filled_with(0, (*shape, channels[1]), dtype),
+        filled=filled_with(False, (objects, slots), bool),
+        region=filled_with(False, shape, bool),
+        frame_numbers=filled_with(EMPTY, (slots,), jnp.int32),
+        permanent=filled_with(False, (slots,), bool),
+        usage=filled_with(0, (slots,), jnp.float32),
+        recent=filled_with(0, (slots,), jnp.float32),
+        reads=filled_with(0, (slots,), jnp.int32),
     )
 
 

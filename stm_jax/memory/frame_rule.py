@@ -1,29 +1,27 @@
 """What the update rules of frames share: a bank, a slot for the previous frame, a budget.
 
 A rule of one's own is a frozen dataclass on top of `FrameRule` with a `decide`; on top of
-`BudgetRule` it need only say which frames stay and which gives way.
+`BudgetRule` it need only say which frames stay and which gives way, on top of `EveryRule`, where
+every n-th stays, which gives way.
 """
 
 import abc
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Int
 
 from stm_jax.memory.bank import Decision, MemoryBank, empty_bank, room_for_objects, write
-from stm_jax.memory.protocol import EMPTY, Candidate, Device, MemoryView
+from stm_jax.memory.protocol import EMPTY, Candidate, Memory
+from stm_jax.reads.protocol import MemoryView
 
 PREVIOUS = 0  # the previous frame's slot
 NEVER = jnp.iinfo(jnp.int32).max  # later than any frame
 
 
-class FrameRule(abc.ABC):
-    """A memory of whole frames, in a `MemoryBank`: see `stm_jax.memory.protocol.Memory`."""
-
-    counts_usage = False
-    needs_length = False
+class FrameRule(Memory[MemoryBank]):
+    """A memory of whole frames, in a `MemoryBank`."""
 
     @abc.abstractmethod
     def decide(self, bank: MemoryBank, candidate: Candidate) -> Decision:
@@ -37,24 +35,11 @@ class FrameRule(abc.ABC):
 
         None asks for any length; None is the answer where that has no bound.
         """
-        return None if frames is None else frames
+        return frames
 
-    def empty(
-        self,
-        objects: int,
-        slots: int,
-        feature_size: tuple[int, int],
-        channels: tuple[int, int],
-        dtype: jax.typing.DTypeLike,
-        device: Device | None = None,
-    ) -> MemoryBank:
-        """Returns an empty bank; see `empty_bank`."""
-        return empty_bank(objects, slots, feature_size, channels, dtype, device)
-
-    def may_write(self, state: MemoryBank, given: Bool[Array, ""]) -> Bool[Array, ""] | bool:
-        """Returns True: every frame is the previous one once."""
-        del state, given
-        return True
+    def empty(self, objects, slots, feature_size, channels, dtype) -> MemoryBank:
+        """Returns an empty bank."""
+        return empty_bank((objects, slots, *feature_size), channels, dtype)
 
     def write(self, state: MemoryBank, candidate: Candidate) -> MemoryBank:
         """Does what the rule decides."""
@@ -63,11 +48,6 @@ class FrameRule(abc.ABC):
     def view(self, state: MemoryBank) -> MemoryView:
         """Returns all of the bank."""
         return MemoryView(state.keys, state.values, state.filled, state.region)
-
-    def used(self, state: MemoryBank, mass: Float[Array, "objects slots mh mw"]) -> MemoryBank:
-        """Takes no note: this rule does not count."""
-        del mass
-        return state
 
     def grown(self, state: MemoryBank, objects: int) -> MemoryBank:
         """Returns the bank with room for more objects."""
@@ -100,6 +80,13 @@ class BudgetRule(FrameRule):
     """
 
     frames: int
+
+    def __post_init__(self) -> None:
+        if self.frames < 2:
+            raise ValueError(
+                "the memory must have room for 2 frames at least, the first and another: "
+                f"not {self.frames}"
+            )
 
     @abc.abstractmethod
     def stays(self, bank: MemoryBank, candidate: Candidate) -> Bool[Array, ""]:
@@ -141,6 +128,30 @@ class BudgetRule(FrameRule):
 
 
 @dataclasses.dataclass(frozen=True)
+class EveryRule(BudgetRule):
+    """A rule with a budget of which every n-th frame stays.
+
+    Attributes:
+        frames: How many stay at a time, permanent ones included.
+        every: Every how many frames a frame stays.
+    """
+
+    frames: int = 5
+    every: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.every < 1:
+            raise ValueError(
+                f"every n-th frame is memorised: every must be at least 1, not {self.every}"
+            )
+
+    def stays(self, bank: MemoryBank, candidate: Candidate) -> Bool[Array, ""]:
+        """Returns whether it is the n-th frame's turn."""
+        return candidate.frame_number % self.every == 0
+
+
+@dataclasses.dataclass(frozen=True)
 class Places:
     """The slots in which frames may stay, as many as the budget says.
 
@@ -174,13 +185,3 @@ class Places:
     def by_age(self, index: Int[Array, ""]) -> Int[Array, ""]:
         """Returns the place of the index-th oldest frame of those that may go."""
         return jnp.argsort(jnp.where(self.may_go, self.frame_numbers, NEVER))[index]
-
-
-def check_budget(frames: int, every: int = 1) -> None:
-    """Raises ValueError where these knobs of a rule make no sense."""
-    if frames < 2:
-        raise ValueError(
-            f"the memory must have room for 2 frames at least, the first and another: not {frames}"
-        )
-    if every < 1:
-        raise ValueError(f"every n-th frame is memorised: every must be at least 1, not {every}")

@@ -1,10 +1,11 @@
 """What a memory is: a frozen dataclass of knobs, with pure functions over a state of arrays.
 
-`FrameRule` (stm_jax.memory.frame_rule) makes a memory of frames out of one decision; the element
-stores (`xmem`, `afb_urr`, `swiftnet`) are memories of single positions.
+`FrameRule` (stm_jax.memory.frame_rule) makes a memory of frames out of one decision; the stores
+(stm_jax.memory.stores) are memories of single positions.
 """
 
-from typing import Any, NamedTuple, Protocol, TypeAlias
+import abc
+from typing import Generic, TypeVar
 
 import flax.struct
 import jax
@@ -14,15 +15,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from stm_jax.ops.padding import STRIDE
 from stm_jax.ops.regions import object_positions
+from stm_jax.reads.protocol import MemoryView
 
 EMPTY = -1
 """The frame number of a slot that holds no frame."""
 
-Device: TypeAlias = Any
-"""A `jax.Device`; pyright takes that for a variable, so it cannot stand in an annotation."""
-
-MemoryState: TypeAlias = Any
-"""A pytree of arrays whose shapes never change but for room for more objects."""
+State = TypeVar("State")
+"""A memory's state: a pytree of arrays whose shapes never change but for room for more objects."""
 
 
 @flax.struct.dataclass
@@ -52,42 +51,25 @@ class Candidate:
     length: Int[Array, ""]
 
 
-class MemoryView(NamedTuple):
-    """What the reads see of a memory.
+class Memory(abc.ABC, Generic[State]):
+    """What every memory can do. It is hashable and static under `jit`; its state is not.
 
     Attributes:
-        keys: [objects, slots, mh, mw, key]; a slot is a frame, or a single element (mh = mw = 1).
-        values: [objects, slots, mh, mw, value].
-        filled: [objects, slots].
-        region: [objects, slots, mh, mw]; where the object was in that frame.
+        counts_usage: Whether `used` is to be told the attention mass of every read.
+        needs_length: Whether it must know how long the video is before it begins.
     """
 
-    keys: Float[Array, "objects slots mh mw key"]
-    values: Float[Array, "objects slots mh mw value"]
-    filled: Bool[Array, "objects slots"]
-    region: Bool[Array, "objects slots mh mw"]
+    counts_usage = False
+    needs_length = False
 
-
-class Memory(Protocol):
-    """What every memory can do. It is hashable and static under `jit`; its state is not."""
-
-    @property
-    def counts_usage(self) -> bool:
-        """Whether `used` is to be told the attention mass of every read."""
-        ...
-
-    @property
-    def needs_length(self) -> bool:
-        """Whether it must know how long the video is before it begins."""
-        ...
-
+    @abc.abstractmethod
     def slots_for(self, frames: int | None) -> int | None:
         """Returns how much room a video of so many frames needs, in the memory's own unit.
 
         None asks for any length, and is answered by None where that has no bound.
         """
-        ...
 
+    @abc.abstractmethod
     def empty(
         self,
         objects: int,
@@ -95,37 +77,46 @@ class Memory(Protocol):
         feature_size: tuple[int, int],
         channels: tuple[int, int],
         dtype: jax.typing.DTypeLike,
-        device: Device | None = None,
-    ) -> MemoryState:
-        """Returns the state with nothing in it; see `bank.empty_bank`."""
-        ...
+    ) -> State:
+        """Returns the state with nothing in it. Nothing is compiled to make it.
 
-    def may_write(self, state: MemoryState, given: Bool[Array, ""]) -> Bool[Array, ""] | bool:
+        Args:
+            objects: How many objects it has room for.
+            slots: How much it has room for, as `slots_for` counts.
+            feature_size: Rows and columns at stride 16.
+            channels: Of a key and of a value.
+            dtype: Of keys and values.
+        """
+
+    def may_write(self, state: State, given: Bool[Array, ""]) -> Bool[Array, ""] | bool:
         """Returns whether the next frame may be written; if not, it is not even encoded.
 
         Told only what is known before: whether its mask was given. True where more must be seen.
         """
-        ...
+        del state, given
+        return True
 
-    def write(self, state: MemoryState, candidate: Candidate) -> MemoryState:
+    @abc.abstractmethod
+    def write(self, state: State, candidate: Candidate) -> State:
         """Offers a frame to the memory: what becomes of it is the memory's affair."""
-        ...
 
-    def view(self, state: MemoryState) -> MemoryView:
-        """Returns what the reads see."""
-        ...
+    @abc.abstractmethod
+    def view(self, state: State) -> MemoryView:
+        """Returns what the reads see, of all objects."""
 
-    def used(self, state: MemoryState, mass: Float[Array, "objects slots mh mw"]) -> MemoryState:
+    def used(self, state: State, mass: Float[Array, "objects slots mh mw"]) -> State:
         """Takes note of the attention mass that each position of the view received."""
-        ...
+        del mass
+        return state
 
-    def grown(self, state: MemoryState, objects: int) -> MemoryState:
+    @abc.abstractmethod
+    def grown(self, state: State, objects: int) -> State:
         """Returns the state with room for so many objects; the new ones have nothing in it."""
-        ...
 
-    def staying(self, state: MemoryState) -> Int[np.ndarray, " frames"]:
+    def staying(self, state: State) -> Int[np.ndarray, " frames"]:
         """Returns the numbers of the frames that are kept whole, -1 for none; not under `jit`."""
-        ...
+        del state
+        return np.zeros((0,), np.int32)
 
 
 def candidate_of(
@@ -156,8 +147,6 @@ def candidate_of(
     )
 
 
-def filled_with(
-    number: float, shape: tuple[int, ...], dtype: jax.typing.DTypeLike, device: Device | None
-) -> jax.Array:
+def filled_with(number: float, shape: tuple[int, ...], dtype: jax.typing.DTypeLike) -> jax.Array:
     """Returns an array of one number. NumPy makes it: jnp.full compiles a program a shape."""
-    return jax.device_put(np.full(shape, number, jnp.dtype(dtype)), device)
+    return jax.device_put(np.full(shape, number, jnp.dtype(dtype)))

@@ -41,6 +41,6 @@ def _beyond(occupied: Bool[Array, "*b n"]) -> Int[Array, "*b n"]:
     return jnp.maximum(jnp.maximum(first - places, places - last), 0)
 
 
-def _places(height: int, width: int) -> Int[Array, "h*w 2"]:
+def places(height: int, width: int) -> Int[Array, "h*w 2"]:
     """Returns row and column of every position, in reading order."""
     return jnp.stack(jnp.unravel_index(jnp.arange(height * width), (height, width)), axis=-1)

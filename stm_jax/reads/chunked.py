@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from stm_jax.reads.protocol import LOWEST, Answer, Regions, scores
+from stm_jax.reads.affinity import LOWEST, scores
+from stm_jax.reads.protocol import Answer, Read
 
 
 @dataclasses.dataclass(frozen=True)
-class Chunked:
-    """Reads as `read_dense` does, a chunk of memory positions at a time.
+class Chunked(Read):
+    """As `Dense`, a chunk of memory positions at a time; what elements are read with by default.
 
     The softmax is carried along (online softmax: Milakov and Gimelshein, 2018). Its gradient
     recomputes the weights chunk by chunk from the largest score and the sum that each query
@@ -21,7 +22,11 @@ class Chunked:
     result and gradients, memory for h*w*(chunk + value) numbers is taken a few times, however
     many slots there are. Reverse-mode gradients only, of the mass too.
 
-    Empty slots take time here, as in `read_dense`; `read_slots` stops at the last filled one.
+    Empty slots take time here, as in `Dense`; `Slots` stops at the last filled one.
+
+    Source: Milakov and Gimelshein 2018; FlashAttention (NeurIPS 2022).
+    Gradient: yes.
+    Temporary memory: one chunk.
 
     Attributes:
         chunk: How many memory positions are read at a time.
@@ -33,31 +38,21 @@ class Chunked:
         if self.chunk < 1:
             raise ValueError(f"a chunk must have at least 1 memory position, not {self.chunk}")
 
-    def __call__(
-        self,
-        query_key: Float[Array, "h w key"],
-        memory_keys: Float[Array, "slots mh mw key"],
-        memory_values: Float[Array, "slots mh mw value"],
-        filled: Bool[Array, " slots"],
-        *,
-        regions: Regions | None = None,
-        with_mass: bool = False,
-    ) -> Answer:
+    def __call__(self, query_key, memory, expected=None, *, with_mass=False) -> Answer:
         """Arguments and result are those of `Read`."""
-        del regions
-        keys = memory_keys.reshape(-1, memory_keys.shape[-1])
-        values = memory_values.reshape(-1, memory_values.shape[-1])
+        keys = memory.keys.reshape(-1, memory.keys.shape[-1])
+        values = memory.values.reshape(-1, memory.values.shape[-1])
         answer: Any = _attend(
             min(self.chunk, keys.shape[0]),
             with_mass,
             query_key.reshape(-1, query_key.shape[-1]),
             keys,
             values,
-            filled,
+            memory.filled,
         )
         summed, mass = answer
         read = summed.astype(values.dtype).reshape(*query_key.shape[:2], -1)
-        return (read, mass.reshape(memory_keys.shape[:3])) if mass is not None else read
+        return Answer(read, None if mass is None else mass.reshape(memory.keys.shape[:3]))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))

@@ -1,24 +1,22 @@
 """STM's read: all slots at once."""
 
-from jaxtyping import Array, Bool, Float
+import dataclasses
 
-from stm_jax.reads.protocol import Answer, Regions, affinity, weighted_sum
+from stm_jax.reads.affinity import affinity, weighted_sum
+from stm_jax.reads.protocol import Answer, Read
 
 
-def read_dense(
-    query_key: Float[Array, "h w key"],
-    memory_keys: Float[Array, "slots mh mw key"],
-    memory_values: Float[Array, "slots mh mw value"],
-    filled: Bool[Array, " slots"],
-    *,
-    regions: Regions | None = None,
-    with_mass: bool = False,
-) -> Answer:
-    """STM's read, all slots at once: the memory values weighted by the affinity.
+@dataclasses.dataclass(frozen=True)
+class Dense(Read):
+    """Every memory position, weighted by the softmax of its dot product with the query.
 
-    Has gradients. Temporary memory grows with the slots: the affinity has h*w*slots*mh*mw
-    numbers. Arguments and result are those of `Read`.
+    The affinity has h*w*slots*mh*mw numbers.
+
+    Source: STM (ICCV 2019).
+    Gradient: yes.
+    Temporary memory: all slots.
     """
-    del regions
-    weights = affinity(query_key, memory_keys, filled)
-    return weighted_sum(weights, query_key, memory_values, with_mass)
+
+    def __call__(self, query_key, memory, expected=None, *, with_mass=False) -> Answer:
+        """Arguments and result are those of `Read`."""
+        return weighted_sum(affinity(query_key, memory), query_key, memory, with_mass)

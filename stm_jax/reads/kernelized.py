@@ -3,16 +3,17 @@
 import dataclasses
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
 
-from stm_jax.ops.regions import _places
-from stm_jax.reads.protocol import Answer, Regions, in_filled, scores, softmax_where, weighted_sum
-from stm_jax.reads.window import FAR
+from stm_jax.ops.regions import places
+from stm_jax.reads.affinity import in_filled, scores, softmax_where, weighted_sum
+from stm_jax.reads.protocol import Answer, Read
+
+FAR = 2**30  # beyond any squared distance of positions
 
 
 @dataclasses.dataclass(frozen=True)
-class Kernelized:
-    """Every memory position is read around the query position that fits it best.
+class Kernelized(Read):
+    """Every memory position, by a Gaussian around the query position that fits it best.
 
     Seong, Hyun and Kim, "Kernelized Memory Network for Video Object Segmentation" (KMN), ECCV
     2020, section 3.2. With s the dot product over sqrt(key channels), best(p) the query position
@@ -24,7 +25,9 @@ class Kernelized:
     the same and cannot divide 0 by 0. Of several best query positions the first in reading order
     counts. With sigma infinite this is the dense read.
 
-    Has gradients, with the best positions held fixed.
+    Source: KMN (ECCV 2020).
+    Gradient: yes, with the best positions held fixed.
+    Temporary memory: all slots.
 
     Attributes:
         sigma: In positions at stride 16, at least 0.001 (paper: 7); `math.inf` is allowed.
@@ -36,24 +39,14 @@ class Kernelized:
         if not self.sigma >= 1e-3:
             raise ValueError(f"sigma must be at least 0.001 positions, not {self.sigma}")
 
-    def __call__(
-        self,
-        query_key: Float[Array, "h w key"],
-        memory_keys: Float[Array, "slots mh mw key"],
-        memory_values: Float[Array, "slots mh mw value"],
-        filled: Bool[Array, " slots"],
-        *,
-        regions: Regions | None = None,
-        with_mass: bool = False,
-    ) -> Answer:
+    def __call__(self, query_key, memory, expected=None, *, with_mass=False) -> Answer:
         """Arguments and result are those of `Read`."""
-        del regions
-        found = scores(query_key, memory_keys)
-        allowed = in_filled(filled, memory_keys)
-        places = _places(*query_key.shape[:2])
-        away = jnp.square(places[:, None] - places[found.argmax(axis=0)]).sum(axis=-1)
+        found = scores(query_key, memory.keys)
+        allowed = in_filled(memory)
+        at = places(*query_key.shape[:2])
+        away = jnp.square(at[:, None] - at[found.argmax(axis=0)]).sum(axis=-1)
         # Less the least of a query position: where all are large, scores would be rounded off.
         away = away - jnp.min(away, axis=1, keepdims=True, where=allowed, initial=FAR)
         log_kernel = -0.5 / jnp.square(jnp.float32(self.sigma)) * away
         weights = softmax_where(allowed, found + log_kernel)
-        return weighted_sum(weights, query_key, memory_values, with_mass)
+        return weighted_sum(weights, query_key, memory, with_mass)

@@ -3,20 +3,20 @@
 import dataclasses
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
 
 from stm_jax.ops.regions import boxes
-from stm_jax.reads.protocol import Answer, Regions, in_filled, scores, softmax_where, weighted_sum
+from stm_jax.reads.affinity import in_filled, scores, softmax_where, weighted_sum
+from stm_jax.reads.protocol import Answer, Read
 
 
 @dataclasses.dataclass(frozen=True)
-class Regional:
-    """Memory and query meet only where the object was: in boxes around its masks.
+class Regional(Read):
+    """Where the object was: memory and query meet only in boxes around its masks.
 
     Xie et al., "Efficient Regional Memory Network for Video Object Segmentation" (RMNet), CVPR
     2021, section 3.3. A region is what lies within `margin` of the box around the object's
     positions, corners rounded; all of the frame where it has none (see `boxes`). A query position
-    in the query's region reads, as `read_dense` does, the memory positions in their slots'
+    in the query's region reads, as `Dense` does, the memory positions in their slots'
     regions. One outside has the key 0, as in the authors' code, so it reads all of those alike.
 
     Unlike in the authors' code: regions come from positions at stride 16 rather than pixels;
@@ -25,7 +25,9 @@ class Regional:
     There they have the key 0 and the value 0, and keep the weight of a score of 0: `zeroed` does
     that. With boxes that cover all this is the dense read, either way.
 
-    Has gradients, with the regions held fixed.
+    Source: RMNet (CVPR 2021).
+    Gradient: yes, with the regions held fixed.
+    Temporary memory: all slots.
 
     Attributes:
         margin: In positions at stride 16 (the authors' 64 pixels: 4).
@@ -39,26 +41,17 @@ class Regional:
         if not self.margin >= 0:
             raise ValueError(f"the margin of a region must be at least 0, not {self.margin}")
 
-    def __call__(
-        self,
-        query_key: Float[Array, "h w key"],
-        memory_keys: Float[Array, "slots mh mw key"],
-        memory_values: Float[Array, "slots mh mw value"],
-        filled: Bool[Array, " slots"],
-        *,
-        regions: Regions | None = None,
-        with_mass: bool = False,
-    ) -> Answer:
+    def __call__(self, query_key, memory, expected=None, *, with_mass=False) -> Answer:
         """Arguments and result are those of `Read`. Raises ValueError without regions."""
-        if regions is None:
+        if memory.region is None or expected is None:
             raise ValueError("Regional needs to be told the regions: where the object is")
-        in_query = boxes(regions.query, self.margin)[..., None]
-        in_memory = boxes(regions.memory, self.margin)
-        found = scores(jnp.where(in_query, query_key, 0), memory_keys)
-        allowed = in_filled(filled, memory_keys)
+        in_query = boxes(expected, self.margin)[..., None]
+        in_memory = boxes(memory.region, self.margin)
+        found = scores(jnp.where(in_query, query_key, 0), memory.keys)
+        allowed = in_filled(memory)
         if self.zeroed:
             found = jnp.where(in_memory.reshape(1, -1), found, 0.0)
-            memory_values = jnp.where(in_memory[..., None], memory_values, 0)
+            memory = memory._replace(values=jnp.where(in_memory[..., None], memory.values, 0))
         else:
             allowed = allowed & in_memory.reshape(1, -1)
-        return weighted_sum(softmax_where(allowed, found), query_key, memory_values, with_mass)
+        return weighted_sum(softmax_where(allowed, found), query_key, memory, with_mass)

@@ -4,14 +4,15 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-from stm_jax.reads.protocol import Answer, Regions, in_filled, scores, softmax_where, weighted_sum
+from stm_jax.reads.affinity import in_filled, scores, softmax_where, weighted_sum
+from stm_jax.reads.protocol import Answer, Read
 
 
 @dataclasses.dataclass(frozen=True)
-class TopK:
-    """Reads from the k memory positions with the highest scores, for each query position.
+class TopK(Read):
+    """The k memory positions with the highest scores, for each query position.
 
     Cheng, Tai and Tang, "Modular Interactive Video Object Segmentation" (MiVOS), CVPR 2021,
     section 3.2 (k = 50 there; 20 in STCN, 30 in XMem):
@@ -23,7 +24,11 @@ class TopK:
     matter. With k at least the number of filled positions this is the dense read.
 
     Has gradients, with the choice of positions held fixed. Temporary memory is half as much again
-    as that of `read_dense`: the zeros are multiplied too.
+    as that of `Dense`: the zeros are multiplied too.
+
+    Source: MiVOS (CVPR 2021); k as in STCN (NeurIPS 2021).
+    Gradient: yes.
+    Temporary memory: all slots.
 
     Attributes:
         k: How many memory positions a query position reads.
@@ -35,25 +40,15 @@ class TopK:
         if self.k < 1:
             raise ValueError(f"top-k reads at least 1 memory position, not {self.k}")
 
-    def __call__(
-        self,
-        query_key: Float[Array, "h w key"],
-        memory_keys: Float[Array, "slots mh mw key"],
-        memory_values: Float[Array, "slots mh mw value"],
-        filled: Bool[Array, " slots"],
-        *,
-        regions: Regions | None = None,
-        with_mass: bool = False,
-    ) -> Answer:
+    def __call__(self, query_key, memory, expected=None, *, with_mass=False) -> Answer:
         """Arguments and result are those of `Read`."""
-        del regions
-        found = scores(query_key, memory_keys)
-        allowed = in_filled(filled, memory_keys)
+        found = scores(query_key, memory.keys)
+        allowed = in_filled(memory)
         if self.k < found.shape[1]:
             # -inf, so that fewer filled positions than k are all read.
             ranked = jax.lax.stop_gradient(jnp.where(allowed, found, -jnp.inf))
             allowed = allowed & (ranked >= kth_largest(ranked, self.k)[:, None])
-        return weighted_sum(softmax_where(allowed, found), query_key, memory_values, with_mass)
+        return weighted_sum(softmax_where(allowed, found), query_key, memory, with_mass)
 
 
 def kth_largest(scores: Float[Array, "q m"], k: int) -> Float[Array, " q"]:

@@ -6,21 +6,24 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from stm_jax.memory.protocol import Memory, MemoryState, candidate_of
+from stm_jax.memory.protocol import Memory, candidate_of
 from stm_jax.memory.rules.every_nth import EveryNth
 from stm_jax.nn.decoder import Skips
 from stm_jax.nn.encoders import QueryFeatures
 from stm_jax.nn.stm import STM, Variables, decode, memorize, query
 from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
 from stm_jax.ops.regions import object_positions
-from stm_jax.reads.dense import read_dense
-from stm_jax.reads.protocol import Read, Regions
+from stm_jax.reads import Dense
+from stm_jax.reads.protocol import Answer, MemoryView, Read
 
 STRIDE = 16
 ALL_FRAMES = EveryNth(1)
 """The paper's training: every frame of a clip is remembered."""
+
+DENSE = Dense()
+"""The paper's read."""
 
 
 class Followed(NamedTuple):
@@ -44,7 +47,7 @@ def follow_clip(
     present: Bool[Array, "b o"],
     *,
     memory: Memory = ALL_FRAMES,
-    read: Read = read_dense,
+    read: Read = DENSE,
     remat: bool = False,
 ) -> Followed:
     """Segments short clips from their first masks, with a memory as in inference.
@@ -72,7 +75,7 @@ def follow_clip(
     channels = (network.config.key_channels, network.config.value_channels + 1)
     shares = shares_of_cells(masks)
 
-    def empty(_: jax.Array) -> MemoryState:
+    def empty(_: jax.Array) -> PyTree[Array]:
         slots = memory.slots_for(length)
         assert slots is not None  # None is for videos of unknown length
         return memory.empty(objects, slots, cells, channels, network.dtype)
@@ -120,12 +123,12 @@ def _remember(
     memory: Memory,
     index: Int[Array, ""],
     length: int,
-    state: MemoryState,
+    state: PyTree[Array],
     key: Float[Array, "o h16 w16 key"],
     value: Float[Array, "o h16 w16 value"],
     soft_masks: Float[Array, "o h w"],
     present: Bool[Array, " o"],
-) -> MemoryState:
+) -> PyTree[Array]:
     """Offers one clip's frame to its memory."""
     given, frames = index == 0, jnp.array(length, jnp.int32)
     # What is decided on has no gradient: only keys and values have.
@@ -141,23 +144,20 @@ def _remember(
 def _look(
     memory: Memory,
     read: Read,
-    state: MemoryState,
+    state: PyTree[Array],
     query_key: Float[Array, "h16 w16 key"],
     expected: Bool[Array, "o h16 w16"],
-) -> tuple[MemoryState, Float[Array, "o h16 w16 value"]]:
+) -> tuple[PyTree[Array], Float[Array, "o h16 w16 value"]]:
     """Reads one clip's memory for each of its objects."""
     view = memory.view(state)
 
-    def of_object(keys, values, filled, region, expected):
-        where = Regions(region, expected)
-        counts = memory.counts_usage
-        return read(query_key, keys, values, filled, regions=where, with_mass=counts)
+    def of_object(view: MemoryView, expected: Bool[Array, "h16 w16"]) -> Answer:
+        return read(query_key, view, expected, with_mass=memory.counts_usage)
 
-    found = jax.vmap(of_object)(*view, expected)
-    if not memory.counts_usage:
-        return state, found
-    found, mass = found
-    return memory.used(state, jax.lax.stop_gradient(mass)), found
+    found, mass = jax.vmap(of_object)(view, expected)
+    if mass is not None:
+        state = memory.used(state, jax.lax.stop_gradient(mass))
+    return state, found
 
 
 def _decode(

@@ -20,7 +20,7 @@ from stm_jax.train.mesh import abstract_state, by_clip, data_mesh, place_clips, 
 from stm_jax.train.preemption import StopSignal
 from stm_jax.train.run_config import write_config
 from stm_jax.train.start import given_weights, initial_model
-from stm_jax.train.step import State, initial_state, make_optimizer, make_step
+from stm_jax.train.step import TrainState, initial_state, make_optimizer, make_step
 from stm_jax.weights import checkpoints
 
 Validate = Callable[[int, Model], dict[str, float]]
@@ -63,7 +63,7 @@ def fit(
     run.mkdir(parents=True, exist_ok=True)
     optimizer = make_optimizer(config)
 
-    def first_state(model: Model) -> State:
+    def first_state(model: Model) -> TrainState:
         return initial_state(model.variables, optimizer, config.average_decay > 0)
 
     shapes = jax.eval_shape(lambda: first_state(random_model(config.network)))
@@ -143,7 +143,7 @@ def _clips(config: TrainConfig, index: int, stage: StageConfig, start: int) -> I
 
 
 def _gflop_of(
-    config: TrainConfig, data: DataConfig, step: Any, mesh: Mesh, state: State
+    config: TrainConfig, data: DataConfig, step: Any, mesh: Mesh, state: TrainState
 ) -> float | None:
     """Returns the work of a step by XLA's count of the program as it is written, not compiled.
 
@@ -186,7 +186,7 @@ def _check_batches(config: TrainConfig, devices: int) -> None:
             )
 
 
-def _result(config: TrainConfig, state: State) -> Model:
+def _result(config: TrainConfig, state: TrainState) -> Model:
     """Returns the model that a state stands for: the average, where there is one."""
     params = state["average"] or state["params"]
     variables = {"params": params, "batch_stats": state["batch_stats"]}

@@ -8,9 +8,8 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 from stm_jax.memory.protocol import Memory
 from stm_jax.nn.stm import STM, Variables
 from stm_jax.ops.aggregate import softmax_over_objects
-from stm_jax.reads.dense import read_dense
 from stm_jax.reads.protocol import Read
-from stm_jax.train.follow import ALL_FRAMES, follow_clip, shares_of_cells
+from stm_jax.train.follow import ALL_FRAMES, DENSE, follow_clip, shares_of_cells
 
 CERTAIN = 1e-3  # how near to 0 or 1 the carried share of an object may come in the logarithm
 SMOOTH = 1.0  # pixels: what the overlap of an object that is out of sight is measured against
@@ -27,7 +26,7 @@ def clip_loss(
     matching_weight: float = 0.0,
     overlap_weight: float = 0.0,
     memory: Memory = ALL_FRAMES,
-    read: Read = read_dense,
+    read: Read = DENSE,
     remat: bool = False,
 ) -> tuple[Float[Array, ""], Int[Array, "b t-1 h w"]]:
     """Cross-entropy on the aggregated logits of every frame but the first (paper section 3.5).

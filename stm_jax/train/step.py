@@ -18,13 +18,13 @@ from stm_jax.train.freeze import in_trunk, merged, split
 from stm_jax.train.losses import clip_loss
 from stm_jax.train.mesh import DATA, by_clip, replicated
 
-State = dict[str, Any]
+TrainState = dict[str, Any]
 """{"step": int32, "params", "batch_stats", "opt_state", "average"}, a plain pytree.
 
 "average" holds the moving average of the parameters, or is empty.
 """
 
-Step = Callable[[State, dict], tuple[State, dict, jax.Array]]
+Step = Callable[[TrainState, dict], tuple[TrainState, dict, jax.Array]]
 """From state and clips to the new state, metrics, and the ids that were predicted."""
 
 
@@ -105,7 +105,7 @@ def _clipped_where_finite(
 
 def initial_state(
     variables: Variables, optimizer: optax.GradientTransformation, average: bool = False
-) -> State:
+) -> TrainState:
     """Returns the state before the first step; `average` asks for the weights' moving average."""
     return {
         "step": jnp.zeros((), jnp.int32),
@@ -154,7 +154,7 @@ def make_step(
 def make_pmap_step(
     config: TrainConfig, stage: StageConfig, optimizer: optax.GradientTransformation
 ) -> Step:
-    """Returns the same step by `jax.pmap`: state and clips have a leading axis of devices."""
+    """Returns the same step for loops by `jax.pmap`: all has a leading axis of devices."""
     gradients = functools.partial(_gradients, config, stage)
     return jax.pmap(
         functools.partial(_step, config, optimizer, gradients), axis_name=DATA, donate_argnums=0
@@ -165,9 +165,9 @@ def _step(
     config: TrainConfig,
     optimizer: optax.GradientTransformation,
     gradients_of: Callable[[Variables, Variables, dict], Any],
-    state: State,
+    state: TrainState,
     clips: dict,
-) -> tuple[State, dict, jax.Array]:
+) -> tuple[TrainState, dict, jax.Array]:
     (loss, iou, gradients), labels = gradients_of(state["params"], state["batch_stats"], clips)
     _, frozen = split(state["params"], config.freeze)
     # Zeros, so that what the optimizer keeps does not depend on what is frozen.

@@ -16,8 +16,8 @@ from stm_jax.memory.bank import OBJECT_COUNTS, round_up
 from stm_jax.nn.stm import STM
 from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
 from stm_jax.ops.padding import crop, pad, pad_frames, padding_to_stride
-from stm_jax.reads.dense import read_dense
-from stm_jax.reads.slots import read_slots
+from stm_jax.reads import Dense, Slots
+from stm_jax.reads.protocol import MemoryView
 from stm_jax.weights.pytorch import to_pytorch
 
 torch: Any = importlib.import_module("torch") if importlib.util.find_spec("torch") else None
@@ -94,11 +94,11 @@ def segment(
     padding = padding_to_stride(*frame.shape[:2])
     query: Any = network.apply(variables, pad_frames(frame, padding)[None], method="query")
     skips: Any = network.apply(variables, query, method="skips")
-    filled = jnp.ones(keys.shape[:2], bool)
+    memory = MemoryView(keys, values, jnp.ones(keys.shape[:2], bool))
     if dense:
-        read = jax.vmap(functools.partial(read_dense, query.key[0]))(keys, values, filled)
+        read = jax.vmap(functools.partial(Dense(), query.key[0]))(memory).values
     else:
-        read = jax.lax.map(lambda slots: read_slots(query.key[0], *slots), (keys, values, filled))
+        read = jax.lax.map(functools.partial(Slots(), query.key[0]), memory).values
     query_value = jnp.broadcast_to(query.value, read.shape).astype(read.dtype)
     read = jnp.concatenate([read, query_value], axis=-1)
     log_odds = network.apply(variables, read[None], skips, method="decode")[0]

@@ -8,15 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from inference import Calls, Case, torch
 
-from stm_jax.reads.chunked import Chunked
-from stm_jax.reads.dense import read_dense
-from stm_jax.reads.protocol import Read
-from stm_jax.reads.slots import read_slots
-from stm_jax.reads.top_k import TopK
+from stm_jax.reads import Chunked, Dense, Slots, TopK
+from stm_jax.reads.protocol import MemoryView, Read
 
 K = 20
 READS: dict[str, dict[str, Read]] = {
-    "read": {"dense": read_dense, "chunked": Chunked(), "slots": read_slots},
+    "read": {"dense": Dense(), "chunked": Chunked(), "slots": Slots()},
     f"read of the best {K}": {"top-k": TopK(K)},
 }
 """Reads that answer alike, which take turns with PyTorch's; the first is the one compared with."""
@@ -41,11 +38,11 @@ def read_calls(case: Case, kind: str) -> tuple[Calls, dict[str, str]]:
         kind: A key of READS.
     """
     on_host = arrays_of(case)
-    arrays = [jnp.asarray(array, case.dtype) for array in on_host]
-    filled = jnp.ones(case.memory_frames, bool)
+    query_key, *arrays = (jnp.asarray(array, case.dtype) for array in on_host)
+    memory = MemoryView(*arrays, filled=jnp.ones(case.memory_frames, bool))
     calls, temporary = {}, {}
     for name, read in READS[kind].items():
-        program: Any = jax.jit(read).lower(*arrays, filled).compile()
+        program: Any = jax.jit(read).lower(query_key, memory).compile()
         figures = program.memory_analysis()
         bytes_taken = None if figures is None else figures.temp_size_in_bytes
         temporary[name] = (
@@ -53,7 +50,7 @@ def read_calls(case: Case, kind: str) -> tuple[Calls, dict[str, str]]:
             if bytes_taken is None
             else f"temporary memory {bytes_taken / 2**20:.1f} MiB"
         )
-        calls[name] = functools.partial(_wait_for, program, *arrays, filled)
+        calls[name] = functools.partial(_wait_for, program, query_key, memory)
     on_cpu = jax.default_backend() == "cpu"
     if torch is not None and (on_cpu or torch.cuda.is_available()):
         calls["torch"] = _torch_read(
@@ -73,8 +70,8 @@ def largest_difference(calls: Calls) -> float:
     return max((float(np.abs(first - other).max()) for other in others), default=0.0)
 
 
-def _wait_for(program: Any, *arguments: jax.Array) -> jax.Array:
-    return jax.block_until_ready(program(*arguments))
+def _wait_for(program: Any, query_key: jax.Array, memory: MemoryView) -> jax.Array:
+    return jax.block_until_ready(program(query_key, memory).values)
 
 
 def _torch_read(on_host: tuple[np.ndarray, ...], dtype: str, device: str, k: int | None) -> Any:

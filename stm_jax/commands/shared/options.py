@@ -13,27 +13,29 @@ import numpy as np
 import tyro
 from jaxtyping import UInt8
 
+from stm_jax.catalogue import STM_EVERY, help_of
 from stm_jax.data.benchmarks import BenchmarkSequence, Protocol, benchmark_sequences
 from stm_jax.data.masks import check_first_mask, read_mask
 from stm_jax.data.video_files import Frames, open_frames
 from stm_jax.errors import InputError
 
 if TYPE_CHECKING:
+    import jax
+
     from stm_jax.infer.averaged import AveragedSegmenter
     from stm_jax.infer.segmenter import Segmenter
-    from stm_jax.memory.protocol import Device, Memory
+    from stm_jax.memory.protocol import Memory
     from stm_jax.nn.model import Model
     from stm_jax.reads.protocol import Read
 
-MEMORY_HELP = (
-    "What is kept instead: a rule or a store and its knobs, such as fifo frames=8. There is"
-    " every-nth, previous, first, evenly-spread, fifo, annotated, recent, random-frame, reservoir,"
-    " confident, least-used, ucb, diverse, xmem, afb-urr, swift-net, or FILE.py:CLASS of your own."
-)
-READ_HELP = (
-    "How the memory is read: dense, slots, chunked, top-k, kernelized, regional, window, or"
-    " FILE.py:NAME of your own, and its knobs, such as top-k k=30."
-)
+MEMORY_HELP = f"""What is kept instead: a rule or a store and its knobs, such as fifo frames=8, or
+FILE.py:NAME of your own.
+
+{help_of("memory")}"""
+READ_HELP = f"""How the memory is read: a read and its knobs, such as top-k k=30, or FILE.py:NAME of
+your own.
+
+{help_of("read")}"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +59,7 @@ class NetworkOptions:
 class ModelOptions(NetworkOptions):
     """The network, its memory, and how that is read."""
 
-    memorize_every: int = 5
+    memorize_every: int = STM_EVERY
     """Keep every n-th frame in memory."""
     memory: Annotated[tuple[str, ...], tyro.conf.arg(help=MEMORY_HELP)] = ()
     read: Annotated[tuple[str, ...], tyro.conf.arg(help=READ_HELP)] = ()
@@ -113,14 +115,20 @@ class LoadedModel:
             "dtype": self.options.dtype,
         }
 
-    def segmenter(self, device: "Device | None" = None) -> "Segmenter":
+    def segmenter(
+        self,
+        device: "jax.Device | None" = None,  # pyright: ignore[reportInvalidTypeForm]
+    ) -> "Segmenter":
         """Returns a segmenter."""
         from stm_jax.infer.segmenter import Segmenter
 
         return Segmenter(self.model, device=device, **self._chosen())
 
     def averaged(
-        self, scales: Sequence[float], flip: bool, device: "Device | None" = None
+        self,
+        scales: Sequence[float],
+        flip: bool,
+        device: "jax.Device | None" = None,  # pyright: ignore[reportInvalidTypeForm]
     ) -> "AveragedSegmenter":
         """Returns a segmenter at several scales, and mirrored."""
         from stm_jax.infer.averaged import AveragedSegmenter
@@ -142,7 +150,7 @@ class LoadedModel:
 class VideoOptions:
     """A video and the mask of its first frame."""
 
-    path: tyro.conf.Positional[pathlib.Path]
+    path: Annotated[tyro.conf.Positional[pathlib.Path], tyro.conf.arg(metavar="VIDEO")]
     """A video file, or a folder of frames (.jpg .png .bmp .webp, in natural order)."""
     mask: pathlib.Path
     """The mask of the first frame: a palette PNG, or grey with 0/255 or small ids."""

@@ -20,13 +20,13 @@ class Annotated(Fifo):
     frames beyond that are treated as any other. With room for all, and no mask given but the
     first, this is `EveryNth`.
 
+    Source: XMem++ (ICCV 2023).
+
     Attributes:
         frames: How many stay at a time, annotated ones included.
-        every: Every how many frames a frame stays.
     """
 
     frames: int = 16
-    every: int = 5
 
     def stays(self, bank: MemoryBank, candidate: Candidate) -> Bool[Array, ""]:
         """Returns whether it was annotated, or it is the n-th frame's turn."""

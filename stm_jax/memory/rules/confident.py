@@ -6,12 +6,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from stm_jax.memory.bank import MemoryBank
-from stm_jax.memory.frame_rule import BudgetRule, check_budget
+from stm_jax.memory.frame_rule import EveryRule
 from stm_jax.memory.protocol import Candidate
 
 
 @dataclasses.dataclass(frozen=True)
-class Confident(BudgetRule):
+class Confident(EveryRule):
     """Every n-th frame stays if its masks are certain enough; the oldest but the first goes.
 
     The gate of QDMN (Liu et al., "Learning Quality-aware Dynamic Memory for Video Object
@@ -26,19 +26,19 @@ class Confident(BudgetRule):
     first segmented frame's), and the one gives way whose quality plus exp(-age) is lowest, its
     age counted in frames that stayed. A certainty is another measure: the threshold is not theirs.
 
+    Source: after QDMN (ECCV 2022).
+
     Attributes:
         frames: How many stay at a time, permanent ones included (theirs: 20 on DAVIS, 10 on
             YouTube-VOS, not counting the first).
-        every: Every how many frames a frame may stay.
         threshold: The least certainty.
     """
 
     frames: int = 20
-    every: int = 5
     threshold: float = 0.8
 
     def __post_init__(self) -> None:
-        check_budget(self.frames, self.every)
+        super().__post_init__()
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"a certainty is within 0 and 1, so not above {self.threshold}")
 
@@ -46,4 +46,4 @@ class Confident(BudgetRule):
         """Returns whether it is the n-th frame's turn, and it is certain enough."""
         seen = candidate.present & (candidate.certainty > 0)
         certainty = jnp.where(seen, candidate.certainty, 0.0).sum() / jnp.maximum(seen.sum(), 1)
-        return (candidate.frame_number % self.every == 0) & (certainty >= self.threshold)
+        return super().stays(bank, candidate) & (certainty >= self.threshold)

@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from stm_jax.memory.bank import MemoryBank
-from stm_jax.memory.frame_rule import NEVER, BudgetRule, Places, check_budget
+from stm_jax.memory.frame_rule import NEVER, EveryRule, Places
 from stm_jax.memory.protocol import EMPTY, Candidate
 
 
 @dataclasses.dataclass(frozen=True)
-class Diverse(BudgetRule):
+class Diverse(EveryRule):
     """Every n-th frame stays; when full, it takes the place where it adds most to the diversity.
 
     READMem (Vujasinovic et al., "READMem: Robust Embedding Association for a Diverse Memory in
@@ -31,8 +31,9 @@ class Diverse(BudgetRule):
     compared as logarithms, and cosines are not rounded. With room for all and a bound of -1,
     this is `EveryNth`.
 
+    Source: READMem (BMVC 2023).
+
     Attributes:
-        frames: How many stay at a time, permanent ones included.
         every: Every how many frames a frame is considered.
         bound: The similarity with the first frame must be above it.
     """
@@ -42,7 +43,7 @@ class Diverse(BudgetRule):
     bound: float = 0.5
 
     def __post_init__(self) -> None:
-        check_budget(self.frames, self.every)
+        super().__post_init__()
         if not -1 <= self.bound < 1:
             raise ValueError(f"the bound of a cosine is from -1 to below 1, not {self.bound}")
 
@@ -57,8 +58,7 @@ class Diverse(BudgetRule):
             return similarity(candidate.key, bank.keys[:, first], both) > self.bound
 
         # Not compared at all in the frames between.
-        turn = candidate.frame_number % self.every == 0
-        return jax.lax.cond(turn, alike, lambda: jnp.zeros((), bool))
+        return jax.lax.cond(super().stays(bank, candidate), alike, lambda: jnp.zeros((), bool))
 
     def gives_way(self, places: Places, bank: MemoryBank, candidate: Candidate) -> Int[Array, ""]:
         """Returns the place where the frame makes the determinant largest, or none."""
@@ -73,7 +73,7 @@ class Diverse(BudgetRule):
             better = with_it[best] >= _log_determinant(gram[:room, :room])
             return jnp.where(better, best, -1).astype(jnp.int32)
 
-        turn = candidate.frame_number % self.every == 0
+        turn = super().stays(bank, candidate)
         full = (places.frame_numbers != EMPTY).all()
         return jax.lax.cond(turn & full, most_diverse, lambda: jnp.int32(-1))
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from stm_jax.memory.bank import MemoryBank
-from stm_jax.memory.frame_rule import BudgetRule, check_budget
+from stm_jax.memory.frame_rule import BudgetRule
 from stm_jax.memory.protocol import Candidate
 
 
@@ -18,15 +18,14 @@ class EvenlySpread(BudgetRule):
     numbered round(i L / frames) stay, i = 0 .. frames - 1, halves rounded to even. A frame
     that brings in a new object stays as well, and then the oldest that is not permanent gives way.
 
+    Source: STM's code (`Mem_number`).
+
     Attributes:
         frames: How many stay, the first included (theirs: `Mem_number` + 1).
     """
 
     frames: int = 10
     needs_length = True
-
-    def __post_init__(self) -> None:
-        check_budget(self.frames)
 
     def stays(self, bank: MemoryBank, candidate: Candidate) -> Bool[Array, ""]:
         """Returns whether the frame is one of the chosen."""

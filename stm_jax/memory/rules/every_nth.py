@@ -18,6 +18,8 @@ class EveryNth(FrameRule):
     implementation, no frame is in memory twice. When every slot is taken, the oldest frame
     but the first gives way.
 
+    Source: STM (ICCV 2019).
+
     Attributes:
         n: Every how many frames a frame stays (paper section 3.6: 5).
     """

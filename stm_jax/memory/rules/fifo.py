@@ -2,15 +2,11 @@
 
 import dataclasses
 
-from jaxtyping import Array, Bool
-
-from stm_jax.memory.bank import MemoryBank
-from stm_jax.memory.frame_rule import BudgetRule, check_budget
-from stm_jax.memory.protocol import Candidate
+from stm_jax.memory.frame_rule import EveryRule
 
 
 @dataclasses.dataclass(frozen=True)
-class Fifo(BudgetRule):
+class Fifo(EveryRule):
     """Every n-th frame stays until it is the oldest of too many; the first stays for ever.
 
     The working memory of Cutie (Cheng et al., "Putting the Object Back into Video Object
@@ -21,17 +17,5 @@ class Fifo(BudgetRule):
     memory, as STM's weights expect; Cutie has a recurrent sensory memory instead. With room for
     all, this is `EveryNth`.
 
-    Attributes:
-        frames: How many stay at a time, permanent ones included.
-        every: Every how many frames a frame stays.
+    Source: Cutie (CVPR 2024).
     """
-
-    frames: int = 5
-    every: int = 5
-
-    def __post_init__(self) -> None:
-        check_budget(self.frames, self.every)
-
-    def stays(self, bank: MemoryBank, candidate: Candidate) -> Bool[Array, ""]:
-        """Returns whether it is the n-th frame's turn."""
-        return candidate.frame_number % self.every == 0

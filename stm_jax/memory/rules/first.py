@@ -12,10 +12,12 @@ from stm_jax.memory.protocol import EMPTY, Candidate
 
 @dataclasses.dataclass(frozen=True)
 class First(FrameRule):
-    """Only the frames whose masks were given: the first (STM, ICCV 2019, memory ablation).
+    """Only the frames whose masks were given, such as the first; others are not even encoded.
 
     The ablation has one mask, that of frame 0. Here frames given later, of further objects or
     to correct a mask, stay as well, for a new object has nothing else in memory.
+
+    Source: STM (ICCV 2019), ablation.
 
     Attributes:
         frames: Room for so many given frames; the first ones have it.

@@ -3,15 +3,15 @@
 import dataclasses
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from stm_jax.memory.bank import MemoryBank, shares
-from stm_jax.memory.frame_rule import BudgetRule, Places, check_budget
+from stm_jax.memory.frame_rule import EveryRule, Places
 from stm_jax.memory.protocol import EMPTY, Candidate
 
 
 @dataclasses.dataclass(frozen=True)
-class LeastUsed(BudgetRule):
+class LeastUsed(EveryRule):
     """Every n-th frame stays, and the one that was read least gives way.
 
     What AFB-URR and XMem do with elements, done with frames: the attention mass that a frame
@@ -19,21 +19,10 @@ class LeastUsed(BudgetRule):
     averaged over the reads since it came. Of equals the oldest goes. With room for all, this is
     `EveryNth`.
 
-    Attributes:
-        frames: How many stay at a time, permanent ones included.
-        every: Every how many frames a frame stays.
+    Source: XMem's and AFB-URR's idea, on frames.
     """
 
-    frames: int = 5
-    every: int = 5
     counts_usage = True
-
-    def __post_init__(self) -> None:
-        check_budget(self.frames, self.every)
-
-    def stays(self, bank: MemoryBank, candidate: Candidate) -> Bool[Array, ""]:
-        """Returns whether it is the n-th frame's turn."""
-        return candidate.frame_number % self.every == 0
 
     def gives_way(self, places: Places, bank: MemoryBank, candidate: Candidate) -> Int[Array, ""]:
         """Returns the least used frame's place."""

@@ -11,7 +11,10 @@ from stm_jax.memory.protocol import Candidate
 
 @dataclasses.dataclass(frozen=True)
 class Previous(FrameRule):
-    """Only the previous frame is in memory (STM, Oh et al., ICCV 2019, memory ablation)."""
+    """Only the previous frame is in memory.
+
+    Source: STM (ICCV 2019), ablation.
+    """
 
     def slots_for(self, frames: int | None) -> int | None:
         """Returns 1."""

@@ -4,37 +4,28 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from stm_jax.memory.bank import MemoryBank
-from stm_jax.memory.frame_rule import BudgetRule, Places, check_budget
+from stm_jax.memory.frame_rule import EveryRule, Places
 from stm_jax.memory.protocol import Candidate
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomFrame(BudgetRule):
+class RandomFrame(EveryRule):
     """Every n-th frame stays, and when all places are taken a random one gives way: a baseline.
 
     The draw depends on the seed and the frame's number only: with u uniform in [0, 1), of the m
     frames that are not permanent the floor(u m)-th oldest goes. With room for all, this is
     `EveryNth`.
 
+    Source: baseline.
+
     Attributes:
-        frames: How many stay at a time, permanent ones included.
-        every: Every how many frames a frame stays.
         seed: Of the draws.
     """
 
-    frames: int = 5
-    every: int = 5
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_budget(self.frames, self.every)
-
-    def stays(self, bank: MemoryBank, candidate: Candidate) -> Bool[Array, ""]:
-        """Returns whether it is the n-th frame's turn."""
-        return candidate.frame_number % self.every == 0
 
     def gives_way(self, places: Places, bank: MemoryBank, candidate: Candidate) -> Int[Array, ""]:
         """Returns a random frame's place."""

@@ -23,6 +23,8 @@ class Recent(FrameRule):
     treated as any other. SAM 2's object pointers and its temporal position code are part of its
     weights and are not here.
 
+    Source: SAM 2 (ICLR 2025).
+
     Attributes:
         n: How many recent frames (6).
         given: Room for so many given frames.

@@ -3,16 +3,16 @@
 import dataclasses
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Int
 
 from stm_jax.memory.bank import MemoryBank
-from stm_jax.memory.frame_rule import BudgetRule, Places, check_budget
+from stm_jax.memory.frame_rule import EveryRule, Places
 from stm_jax.memory.protocol import Candidate
 from stm_jax.memory.rules.random_frame import uniform
 
 
 @dataclasses.dataclass(frozen=True)
-class Reservoir(BudgetRule):
+class Reservoir(EveryRule):
     """A uniform random sample of every n-th frame, at any time: a baseline.
 
     Algorithm R (Vitter, "Random Sampling with a Reservoir", ACM TOMS 1985). With k the number
@@ -21,22 +21,13 @@ class Reservoir(BudgetRule):
     is not below m. The draw depends on the seed and the frame's number only. With room for all,
     this is `EveryNth`.
 
+    Source: baseline (Vitter, ACM TOMS 1985).
+
     Attributes:
-        frames: How many stay at a time, permanent ones included.
-        every: Every how many frames a frame is drawn for.
         seed: Of the draws.
     """
 
-    frames: int = 5
-    every: int = 5
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_budget(self.frames, self.every)
-
-    def stays(self, bank: MemoryBank, candidate: Candidate) -> Bool[Array, ""]:
-        """Returns whether it is the n-th frame's turn."""
-        return candidate.frame_number % self.every == 0
 
     def gives_way(self, places: Places, bank: MemoryBank, candidate: Candidate) -> Int[Array, ""]:
         """Returns a random frame's place, or none."""

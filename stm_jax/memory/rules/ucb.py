@@ -3,15 +3,15 @@
 import dataclasses
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from stm_jax.memory.bank import MemoryBank, shares
-from stm_jax.memory.frame_rule import PREVIOUS, BudgetRule, Places, check_budget, introduces
+from stm_jax.memory.frame_rule import PREVIOUS, EveryRule, Places, introduces
 from stm_jax.memory.protocol import EMPTY, Candidate
 
 
 @dataclasses.dataclass(frozen=True)
-class Ucb(BudgetRule):
+class Ucb(EveryRule):
     """Every n-th frame stays; the one that is least relevant and not fresh gives way.
 
     RMem (Zhou, Pang and Wang, "RMem: Restricted Memory Banks Improve Video Object Segmentation",
@@ -30,34 +30,30 @@ class Ucb(BudgetRule):
     foreground; and r_i and n_i are noted from the beginning, where theirs begins when all places
     are taken. With room for all, this is `EveryNth`.
 
+    Source: RMem (CVPR 2024).
+
     Attributes:
         frames: How many stay at a time, permanent ones included (8 in the paper's tables; the
             authors' script for VOST keeps the first and 8 more).
-        every: Every how many frames a frame stays.
         weight: Of freshness against relevance (1.5).
         offset: Damps freshness (8).
         momentum: Of the newest relevance (0.8).
     """
 
     frames: int = 8
-    every: int = 5
     weight: float = 1.5
     offset: float = 8.0
     momentum: float = 0.8
     counts_usage = True
 
     def __post_init__(self) -> None:
-        check_budget(self.frames, self.every)
+        super().__post_init__()
         if self.weight < 0 or self.offset < 0:
             raise ValueError(
                 f"weight and offset must be at least 0, not {self.weight} and {self.offset}"
             )
         if not 0 <= self.momentum <= 1:
             raise ValueError(f"the momentum must be within 0 and 1, not {self.momentum}")
-
-    def stays(self, bank: MemoryBank, candidate: Candidate) -> Bool[Array, ""]:
-        """Returns whether it is the n-th frame's turn."""
-        return candidate.frame_number % self.every == 0
 
     def gives_way(self, places: Places, bank: MemoryBank, candidate: Candidate) -> Int[Array, ""]:
         """Returns the place of the frame with the lowest score; `write` has noted r_i and n_i."""

@@ -4,11 +4,10 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from stm_jax.errors import InputError
-from stm_jax.memory.protocol import Candidate, Device, MemoryView
+from stm_jax.memory.protocol import Candidate, Memory
 from stm_jax.memory.stores.elements import (
     Elements,
     cosines,
@@ -18,11 +17,12 @@ from stm_jax.memory.stores.elements import (
     unit,
     view_of,
 )
+from stm_jax.reads.protocol import MemoryView
 
 
 @dataclasses.dataclass(frozen=True)
-class AfbUrr:
-    """An adaptive feature bank of elements: merge what is alike, drop what is used least.
+class AfbUrr(Memory[Elements]):
+    """Every frame: positions like one in the bank are merged into it, the least used make room.
 
     Liang, Li, Jafari and Chen, "Video Object Segmentation with Adaptive Feature Bank and
     Uncertain-Region Refinement" (AFB-URR), NeurIPS 2020, section 3.2. Every frame is absorbed.
@@ -41,6 +41,8 @@ class AfbUrr:
     With a threshold of 1 and room for all, every position of every frame is in memory, as with
     `EveryNth(1)`.
 
+    Source: AFB-URR (NeurIPS 2020).
+
     Attributes:
         threshold: The cosine above which elements are merged (0.95).
         rate: The share of the new in a merged element (0.1).
@@ -51,7 +53,6 @@ class AfbUrr:
     rate: float = 0.1
     elements: int = 20_000
     counts_usage = True
-    needs_length = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate <= 1:
@@ -65,15 +66,7 @@ class AfbUrr:
         """Returns how many elements there is room for."""
         return self.elements
 
-    def empty(
-        self,
-        objects: int,
-        slots: int,
-        feature_size: tuple[int, int],
-        channels: tuple[int, int],
-        dtype: jax.typing.DTypeLike,
-        device: Device | None = None,
-    ) -> Elements:
+    def empty(self, objects, slots, feature_size, channels, dtype) -> Elements:
         """Returns an empty bank; `age` is the number of the frame that an element came with.
 
         Raises:
@@ -85,7 +78,7 @@ class AfbUrr:
                 f"a frame has {positions} positions and the bank room for {self.elements} "
                 f"elements: give elements={positions} at least, or segment at a smaller size"
             )
-        return no_elements(objects, self.elements, channels, dtype, device)
+        return no_elements(objects, self.elements, channels, dtype)
 
     def view(self, state: Elements) -> MemoryView:
         """Returns all elements."""
@@ -99,15 +92,6 @@ class AfbUrr:
     def grown(self, state: Elements, objects: int) -> Elements:
         """Returns the bank with room for more objects."""
         return jax.tree.map(lambda leaf: room_for_more(leaf, objects), state)
-
-    def staying(self, state: Elements) -> Int[np.ndarray, " frames"]:
-        """Returns none: no frame is kept whole."""
-        return np.zeros((0,), np.int32)
-
-    def may_write(self, state: Elements, given: Bool[Array, ""]) -> bool:
-        """Returns True: every frame is."""
-        del state, given
-        return True
 
     def write(self, state: Elements, candidate: Candidate) -> Elements:
         """Merges and adds the elements of the frame."""

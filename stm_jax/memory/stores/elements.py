@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from stm_jax.memory.protocol import Device, MemoryView, filled_with
+from stm_jax.memory.protocol import filled_with
+from stm_jax.reads.protocol import MemoryView
 
 
 @flax.struct.dataclass
@@ -28,20 +29,16 @@ class Elements:
 
 
 def no_elements(
-    objects: int,
-    elements: int,
-    channels: tuple[int, int],
-    dtype: jax.typing.DTypeLike,
-    device: Device | None,
+    objects: int, elements: int, channels: tuple[int, int], dtype: jax.typing.DTypeLike
 ) -> Elements:
     """Returns room for so many elements of each object; nothing is compiled to make it."""
     shape = (objects, elements)
     return Elements(
-        keys=filled_with(0, (*shape, channels[0]), dtype, device),
-        values=filled_with(0, (*shape, channels[1]), dtype, device),
-        filled=filled_with(False, shape, bool, device),
-        usage=filled_with(0, shape, jnp.float32, device),
-        age=filled_with(0, shape, jnp.int32, device),
+        keys=filled_with(0, (*shape, channels[0]), dtype),
+        values=filled_with(0, (*shape, channels[1]), dtype),
+        filled=filled_with(False, shape, bool),
+        usage=filled_with(0, shape, jnp.float32),
+        age=filled_with(0, shape, jnp.int32),
     )
 
 

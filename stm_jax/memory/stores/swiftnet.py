@@ -5,10 +5,9 @@ import dataclasses
 import flax.struct
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Int
 
-from stm_jax.memory.protocol import EMPTY, Candidate, Device, MemoryView, filled_with
+from stm_jax.memory.protocol import EMPTY, Candidate, Memory, filled_with
 from stm_jax.memory.stores.elements import (
     Elements,
     cosines,
@@ -17,6 +16,7 @@ from stm_jax.memory.stores.elements import (
     room_for_more,
     view_of,
 )
+from stm_jax.reads.protocol import MemoryView
 
 
 @flax.struct.dataclass
@@ -35,8 +35,8 @@ class SwiftNetState:
 
 
 @dataclasses.dataclass(frozen=True)
-class SwiftNet:
-    """Every n-th frame adds the share of its positions that the memory is least like.
+class SwiftNet(Memory[SwiftNetState]):
+    """First and previous frame whole; of every n-th the positions that the store is least like.
 
     Wang et al., "SwiftNet: Real-time Video Object Segmentation", CVPR 2021, section 3.2
     (pixel-wise memory update), with the published code's numbers. The previous frame is in
@@ -50,6 +50,8 @@ class SwiftNet:
     appears later has its own first frame stored whole. With a share of 1 and room for all this
     is `EveryNth`.
 
+    Source: SwiftNet (CVPR 2021).
+
     Attributes:
         every: Every how many frames a frame is added to the store (5).
         share: Of the positions of a frame (0.1).
@@ -59,8 +61,6 @@ class SwiftNet:
     every: int = 5
     share: float = 0.1
     updates: int = 100
-    counts_usage = False
-    needs_length = False
 
     def __post_init__(self) -> None:
         if self.every < 1:
@@ -76,47 +76,25 @@ class SwiftNet:
             return self.updates
         return min(self.updates, -(-max(frames - 1, 1) // self.every))
 
-    def empty(
-        self,
-        objects: int,
-        slots: int,
-        feature_size: tuple[int, int],
-        channels: tuple[int, int],
-        dtype: jax.typing.DTypeLike,
-        device: Device | None = None,
-    ) -> SwiftNetState:
+    def empty(self, objects, slots, feature_size, channels, dtype) -> SwiftNetState:
         """Returns an empty store, with room for so many `slots` of updates."""
         positions = feature_size[0] * feature_size[1]
         count = 2 * positions + min(slots, self.updates) * self._added(positions)
         return SwiftNetState(
-            elements=no_elements(objects, count, channels, dtype, device),
-            updates=filled_with(0, (objects,), jnp.int32, device),
-            frame_number=filled_with(EMPTY, (), jnp.int32, device),
+            elements=no_elements(objects, count, channels, dtype),
+            updates=filled_with(0, (objects,), jnp.int32),
+            frame_number=filled_with(EMPTY, (), jnp.int32),
         )
 
     def view(self, state: SwiftNetState) -> MemoryView:
         """Returns the previous frame and the store."""
         return view_of(state.elements)
 
-    def used(self, state: SwiftNetState, mass: Float[Array, "objects slots 1 1"]) -> SwiftNetState:
-        """Takes no note: this memory does not count."""
-        del mass
-        return state
-
     def grown(self, state: SwiftNetState, objects: int) -> SwiftNetState:
         """Returns the store with room for more objects."""
         elements = jax.tree.map(lambda leaf: room_for_more(leaf, objects), state.elements)
         updates = room_for_more(state.updates, objects)
         return dataclasses.replace(state, elements=elements, updates=updates)
-
-    def staying(self, state: SwiftNetState) -> Int[np.ndarray, " frames"]:
-        """Returns none: later frames are kept in part."""
-        return np.zeros((0,), np.int32)
-
-    def may_write(self, state: SwiftNetState, given: Bool[Array, ""]) -> bool:
-        """Returns True: every frame is."""
-        del state, given
-        return True
 
     def write(self, state: SwiftNetState, candidate: Candidate) -> SwiftNetState:
         """Adds of the frame before to the store, and puts this one in its place."""

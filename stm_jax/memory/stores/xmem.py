@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from stm_jax.memory.protocol import EMPTY, Candidate, Device, MemoryView, filled_with
+from stm_jax.memory.protocol import EMPTY, Candidate, Memory, filled_with
 from stm_jax.memory.stores.elements import Elements, flat, no_elements, room_for_more, view_of
-from stm_jax.reads.protocol import scores, softmax_where
+from stm_jax.reads.affinity import scores, softmax_where
+from stm_jax.reads.protocol import MemoryView
 
 PREVIOUS = 0  # the previous frame's slot among the working frames
 
@@ -30,8 +31,8 @@ class XMemState:
 
 
 @dataclasses.dataclass(frozen=True)
-class XMem:
-    """XMem's stores: recent frames whole, of older ones the most used elements, potentiated.
+class XMem(Memory[XMemState]):
+    """Recent frames whole; of older ones the most used positions, potentiated, up to a bound.
 
     Cheng and Schwing, "XMem: Long-Term Video Object Segmentation with an Atkinson-Shiffrin Memory
     Model", ECCV 2022, sections 3.3 and 3.4, with the published code's numbers. Every n-th frame
@@ -50,6 +51,8 @@ class XMem:
     top-k (30 there) is up to the read. XMem's first frame is permanent, and so it is here. As
     long as nothing is consolidated, this is `EveryNth`.
 
+    Source: XMem (ECCV 2022).
+
     Attributes:
         every: Every how many frames a frame stays (5).
         fewest_frames: Working frames after a consolidation, T_min (5).
@@ -64,7 +67,6 @@ class XMem:
     prototypes: int = 128
     elements: int = 10_000
     counts_usage = True
-    needs_length = False
 
     def __post_init__(self) -> None:
         if self.every < 1:
@@ -89,22 +91,14 @@ class XMem:
         times = max(0, kept - self.most_frames + each) // each
         return min(self.elements, max(times, 1) * self.prototypes)
 
-    def empty(
-        self,
-        objects: int,
-        slots: int,
-        feature_size: tuple[int, int],
-        channels: tuple[int, int],
-        dtype: jax.typing.DTypeLike,
-        device: Device | None = None,
-    ) -> XMemState:
+    def empty(self, objects, slots, feature_size, channels, dtype) -> XMemState:
         """Returns empty stores, with room for so many `slots` of long-term elements."""
         working = 1 + self.most_frames
         long_term = max(min(slots, self.elements), self.prototypes)
         count = working * feature_size[0] * feature_size[1] + long_term
         return XMemState(
-            elements=no_elements(objects, count, channels, dtype, device),
-            frame_numbers=filled_with(EMPTY, (working,), jnp.int32, device),
+            elements=no_elements(objects, count, channels, dtype),
+            frame_numbers=filled_with(EMPTY, (working,), jnp.int32),
         )
 
     def view(self, state: XMemState) -> MemoryView:
@@ -127,11 +121,6 @@ class XMem:
     def staying(self, state: XMemState) -> Int[np.ndarray, " frames"]:
         """Returns the numbers of the working frames."""
         return np.asarray(state.frame_numbers)[1:]
-
-    def may_write(self, state: XMemState, given: Bool[Array, ""]) -> bool:
-        """Returns True: every frame is."""
-        del state, given
-        return True
 
     def write(self, state: XMemState, candidate: Candidate) -> XMemState:
         """Writes the frame, and consolidates if working memory is full then."""
