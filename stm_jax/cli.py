@@ -3,6 +3,7 @@
 Exit status: 0 done, 2 a wrong option, a bad input or a full disk, 130 stopped by Ctrl-C.
 """
 
+import dataclasses
 import errno
 import shlex
 import sys
@@ -10,30 +11,15 @@ from collections.abc import Sequence
 
 import tyro
 
-from stm_jax.commands.attention import Attention
-from stm_jax.commands.benchmark_dataset import BenchmarkDataset
-from stm_jax.commands.compare import Compare
-from stm_jax.commands.convert import Convert
-from stm_jax.commands.demo import Demo
-from stm_jax.commands.evaluate import Evaluate
-from stm_jax.commands.segment import Segment
-from stm_jax.commands.train import Train
-from stm_jax.commands.variants import Variants
+from stm_jax import commands
+from stm_jax.catalogue import name_of
 from stm_jax.errors import InputError
 from stm_jax.runtime.freed_memory import keep_freed_memory
 from stm_jax.version import versions
 
-# Each a dataclass whose fields are the options, with a method run().
+# Each a dataclass whose fields are the options, with a method run(), called as its class is.
 COMMANDS = {
-    "attention": Attention,
-    "benchmark-dataset": BenchmarkDataset,
-    "compare": Compare,
-    "convert": Convert,
-    "demo": Demo,
-    "evaluate": Evaluate,
-    "segment": Segment,
-    "train": Train,
-    "variants": Variants,
+    name_of(name): kind for name, kind in vars(commands).items() if dataclasses.is_dataclass(kind)
 }
 
 

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "__init__": EVERYTHING,  # the public names
     "runtime": BASE,
     "commands": EVERYTHING | {"__init__"},
-    "cli": BASE | {"commands", "runtime", "__init__"},
+    "cli": BASE | {"commands", "catalogue", "runtime", "__init__"},
     "__main__": {"cli"},
 }
 """What each part of the package may import, besides itself."""

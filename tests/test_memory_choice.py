@@ -216,6 +216,20 @@ class AllAlike(Dense):
     Temporary memory: hardly any.
     """
 '''
+NEW_COMMAND = '''
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class SayHello:
+    """Greet somebody."""
+
+    name: str
+
+    def run(self) -> None:
+        """Runs the command."""
+        print(f"hello {self.name}")
+'''
 ASKED = """
 import sys
 from stm_jax import catalogue
@@ -225,10 +239,12 @@ assert "jax" not in sys.modules, "the help waits for JAX"
 from stm_jax.benchmark.variant_list import VARIANTS
 print(catalogue.chosen(("oldest-goes", "patience=3"), ("all-alike",), 5))
 print(*VARIANTS, sep="\\n")
+from stm_jax.cli import main
+main(["say-hello", "--name", "you"])
 """
 
 
-def test_a_new_rule_and_a_new_read_are_a_file_and_a_line_each(tmp_path):
+def test_a_new_rule_read_or_command_is_a_file_and_a_line(tmp_path):
     package = tmp_path / "stm_jax"
     shutil.copytree(
         pathlib.Path(stm_jax.__file__).parent, package, ignore=shutil.ignore_patterns("assets")
@@ -236,6 +252,7 @@ def test_a_new_rule_and_a_new_read_are_a_file_and_a_line_each(tmp_path):
     for folder, module, name, text in (
         ("memory/rules", "oldest_goes", "OldestGoes", NEW_RULE),
         ("reads", "all_alike", "AllAlike", NEW_READ),
+        ("commands", "say_hello", "SayHello", NEW_COMMAND),
     ):
         (package / folder / f"{module}.py").write_text(text)
         with (package / folder / "__init__.py").open("a") as listed:
@@ -267,6 +284,7 @@ def test_a_new_rule_and_a_new_read_are_a_file_and_a_line_each(tmp_path):
     assert f"({rule.format('3.0')}, AllAlike())" in told
     assert f"Variant(name='oldest-goes', memory={rule.format('2.0')}, read=None)" in told
     assert "Variant(name='stm-all-alike', memory=EveryNth(n=5), read=AllAlike())" in told
+    assert told[-1] == "hello you"
 
 
 def test_averaging_passes_them_on(monkeypatch):

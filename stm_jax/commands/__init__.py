@@ -1,1 +1,14 @@
-"""The commands of `stm-jax`, one module each. They import what is heavy only when they run."""
+"""The commands of `stm-jax`: one module each, and one line here.
+
+They import what is heavy only when they run.
+"""
+
+from stm_jax.commands.attention import Attention as Attention
+from stm_jax.commands.benchmark_dataset import BenchmarkDataset as BenchmarkDataset
+from stm_jax.commands.compare import Compare as Compare
+from stm_jax.commands.convert import Convert as Convert
+from stm_jax.commands.demo import Demo as Demo
+from stm_jax.commands.evaluate import Evaluate as Evaluate
+from stm_jax.commands.segment import Segment as Segment
+from stm_jax.commands.train import Train as Train
+from stm_jax.commands.variants import Variants as Variants

@@ -1,6 +1,6 @@
 """Temporary memory of the gradient of a training clip, its frames kept or computed again.
 
-    python tools/speed/remat.py --lengths 4 8 12 --size 224 --objects 2
+    python tools/speed/remat.py --lengths 4 8 12 --side 224 --objects 2
 
 Prints, for each length, what XLA says of both programs, how long each took to compile, and the
 largest difference of their gradients, tensor by tensor, as a share of that tensor's largest entry.
@@ -31,7 +31,7 @@ class Options:
 
     lengths: tuple[int, ...] = (4, 8, 12)
     """Frames a clip."""
-    size: int = 224
+    side: int = 224
     """Side of its frames in pixels."""
     objects: int = 2
     """How many are followed."""
@@ -49,7 +49,7 @@ def main(options: Options) -> None:
     print("| frames | kept, MiB | again, MiB | compiled in, s | largest difference |")
     print("| --- | --- | --- | --- | --- |")
     for length in options.lengths:
-        shape = (1, length, options.size, options.size)
+        shape = (1, length, options.side, options.side)
         frames = rng.integers(0, 256, (*shape, 3), np.uint8)
         coarse = rng.integers(0, options.objects + 1, (1, length, shape[2] // 16, shape[3] // 16))
         masks = coarse.astype(np.uint8).repeat(16, axis=2).repeat(16, axis=3)
