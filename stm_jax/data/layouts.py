@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stm_jax.data.image_files import natural
+from stm_jax.data.listing import entries, read_list
 from stm_jax.errors import InputError
 
 PICTURES = (".jpg", ".jpeg", ".png")
@@ -39,8 +40,10 @@ def listed(root: pathlib.Path, split: str, years: Sequence[str]) -> tuple[tuple[
             + (f"there are {', '.join(there)}" if there else f"{root} has no lists in ImageSets")
         )
     # A line is a name, or /JPEGImages/480p/NAME/00000.jpg and the mask's path.
-    lines = [line.split()[0] for line in found.read_text().splitlines() if line.strip()]
-    names = [pathlib.PurePosixPath(line).parent.name if "/" in line else line for line in lines]
+    names = [
+        pathlib.PurePosixPath(line.split()[0]).parent.name if "/" in line else line
+        for line in read_list(found)
+    ]
     return tuple(dict.fromkeys(names)), str(found)
 
 
@@ -94,7 +97,7 @@ def below(parent: pathlib.Path, name: str) -> pathlib.Path:
 
 def holds(folder: pathlib.Path, name: str = "") -> str:
     """Says what a folder holds, and whether it has `name` in another case."""
-    found = sorted(path.name for path in folder.iterdir())
+    found = [path.name for path in entries(folder)]
     near = [each for each in found if each.lower() == name.lower()]
     if near:
         return f"{folder} holds {near[0]}, in another case: rename it"
@@ -103,13 +106,12 @@ def holds(folder: pathlib.Path, name: str = "") -> str:
 
 def folders(folder: pathlib.Path) -> tuple[str, ...]:
     """Returns the names of the folders in a folder."""
-    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
+    return tuple(path.name for path in entries(folder) if path.is_dir())
 
 
 def pictures(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
     """Returns the pictures of a folder, frame2 before frame10."""
-    files = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
-    files = [path for path in files if not path.name.startswith(".")]
+    files = [path for path in entries(folder) if path.suffix.lower() in PICTURES]
     if not files:
         raise InputError(f"{folder} has no pictures in it ({' '.join(PICTURES)})")
     return tuple(sorted(files, key=natural))

@@ -16,6 +16,7 @@ from stm_jax.errors import InputError
 Layers = Callable[[np.random.Generator], list[Layer]]
 Shape = tuple[int, int, int]  # length, size, objects
 
+MOST_CLIPS = 2**52  # of a stage: grain divides the endless length by the batch, in floating point
 STRANGE_SHARE = 0.3  # of what is pasted: something that is no object, cut to one's outline
 
 
@@ -108,7 +109,7 @@ def clip_batches(
             parts.append(indices.map_with_index(_skips(config, clips)).random_map(make))
         weights.append(source.weight)
     mixed = grain.MapDataset.mix(parts, weights) if len(parts) > 1 else parts[0]
-    mine = mixed[start * config.batch_size + process :: processes]
+    mine = mixed[start * config.batch_size + process : MOST_CLIPS : processes]
     return mine.batch(config.batch_size // processes)
 
 

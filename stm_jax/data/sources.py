@@ -30,6 +30,7 @@ from stm_jax.data.layouts import (
     pictures,
     read_meta,
 )
+from stm_jax.data.listing import entries
 from stm_jax.data.records import prepared_photographs, prepared_videos
 from stm_jax.data.samples import Sample, Video
 from stm_jax.errors import InputError
@@ -164,8 +165,7 @@ def _every(stems: list[str]) -> int:
 
 
 def _files(folder: pathlib.Path, suffixes: tuple[str, ...]) -> list[pathlib.Path]:
-    found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes]
-    return [path for path in found if not path.name.startswith(".")]
+    return [path for path in entries(folder) if path.suffix.lower() in suffixes]
 
 
 def _checked(sample: Sample) -> Sample:
