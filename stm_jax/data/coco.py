@@ -12,6 +12,7 @@ from jaxtyping import Bool, UInt8
 from stm_jax.errors import InputError
 
 MOST_IDS = 254  # 255 is void
+ANNOTATIONS = "give instances_train2017.json or one like it"
 
 Segmentation = tuple[np.ndarray, ...] | str | tuple[int, ...]
 """Polygons, each (points, 2) float32 x and y; or run lengths, compressed or plain."""
@@ -111,7 +112,7 @@ def read_annotations(path: pathlib.Path) -> list[tuple[str, Outlines]]:
         InputError: The file is not there, or not of that kind.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; give instances_train2017.json or one like it")
+        raise InputError(f"{path}: no such file; {ANNOTATIONS}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         objects: dict[int, list[Segmentation]] = collections.defaultdict(list)

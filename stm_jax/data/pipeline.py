@@ -82,7 +82,7 @@ def clip_batches(
             f"a global batch of {config.batch_size} clips cannot be shared by {processes} "
             "processes; give a multiple of them as batch_size"
         )
-    photographs, videos = _listed(config)
+    photographs, videos = list_sources(config)
     total = sum(source.weight for source in config.sources)
     if not total > 0:
         raise InputError("no clips can be made: there is no source with a weight in data.sources")
@@ -113,8 +113,12 @@ def clip_batches(
     return mine.batch(config.batch_size // processes)
 
 
-def _listed(config: DataConfig) -> tuple[dict[int, list[Sample]], dict[int, list[Video]]]:
-    """Returns the photographs and the videos of each source, by its place in the configuration."""
+def list_sources(config: DataConfig) -> tuple[dict[int, list[Sample]], dict[int, list[Video]]]:
+    """Returns the photographs and the videos of each source, by its place in the configuration.
+
+    Raises:
+        InputError: A source is not there, holds nothing, or something in it cannot be used.
+    """
     photographs, videos, names = {}, {}, set()
     for number, source in enumerate(config.sources):
         if source.weight < 0:
