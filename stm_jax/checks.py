@@ -13,7 +13,7 @@ from typing import Any, Literal
 from stm_jax.config import ModelConfig
 from stm_jax.errors import InputError
 
-TOLD = 60  # characters of a wrong value that a message shows
+TOLD = 80  # characters of a wrong value that a message shows
 MOST_BLOCKS, MOST_CHANNELS = 48, 4096  # of a network: ResNet-152 has 36 blocks in a stage
 
 
@@ -72,6 +72,9 @@ def _check_value(value: Any, hint: Any, name: str) -> None:
         raise InputError(f"{name} is {shown(repr(value))}: give {_called(hint)}")
     if dataclasses.is_dataclass(value):
         check_types(value, name)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            _check_value(each, typing.get_args(hint)[1], shown(f"{name}.{key}"))
     elif isinstance(value, tuple):
         hints = _of_tuple(value, _tuple_in(hint))
         for index, (each, of_each) in enumerate(zip(value, hints, strict=True)):
@@ -85,6 +88,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(type(value) is type(each) and value == each for each in typing.get_args(hint))
     if origin in (types.UnionType, typing.Union):
         return any(_fits(value, each) for each in typing.get_args(hint))
+    if origin is dict:
+        return isinstance(value, dict)
     if origin is tuple:
         parts = typing.get_args(hint)
         return isinstance(value, tuple) and (parts[-1] is ... or len(parts) == len(value))
@@ -118,6 +123,8 @@ def _called(hint: Any) -> str:
     if origin is tuple:
         parts = typing.get_args(hint)
         return "a tuple" if parts[-1] is ... else f"a tuple of {len(parts)}"
+    if origin is dict:
+        return "an object"
     if hint is types.NoneType:
         return "None"
     return "a path" if hint is pathlib.Path else names.get(hint, f"a {hint.__name__}")

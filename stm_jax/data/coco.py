@@ -2,14 +2,15 @@
 
 import collections
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from stm_jax.checks import shown
 from stm_jax.errors import InputError
+from stm_jax.json_files import load_json
 
 MOST_IDS = 254  # 255 is void
 ANNOTATIONS = "give instances_train2017.json or one like it"
@@ -114,7 +115,7 @@ def read_annotations(path: pathlib.Path) -> list[tuple[str, Outlines]]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; {ANNOTATIONS}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_json(path)
         objects: dict[int, list[Segmentation]] = collections.defaultdict(list)
         for each in content["annotations"]:
             if not each.get("iscrowd"):
@@ -127,10 +128,11 @@ def read_annotations(path: pathlib.Path) -> list[tuple[str, Outlines]]:
             for image in content["images"]
             if (o := tuple(objects[image["id"]]))
         ]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        reason = str(error) if isinstance(error, InputError) else repr(error)
         raise InputError(
             f"{path} is no COCO file with images and annotations, each with its segmentation "
-            f"({error!r}): get it again"
+            f"({shown(reason.removeprefix(f'{path} '))}): get it again"
         ) from error
 
 

@@ -3,14 +3,15 @@
 Whoever finds something missing says what was looked for and what is there.
 """
 
-import json
+import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
+from stm_jax.checks import shown
 from stm_jax.data.image_files import natural
 from stm_jax.data.listing import entries, read_list
 from stm_jax.errors import InputError
+from stm_jax.json_files import from_json, load_json
 
 PICTURES = (".jpg", ".jpeg", ".png")
 RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
@@ -52,19 +53,41 @@ def read_meta(path: pathlib.Path) -> dict[str, dict[int, tuple[str, list[str]]]]
     if not path.is_file():
         return None
     try:
-        videos: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["videos"]
-        return {
-            name: {
-                int(i): (str(each.get("category", "")), list(each["frames"]))
-                for i, each in video["objects"].items()
-            }
-            for name, video in videos.items()
+        meta = from_json(_Meta, load_json(path), others=True)
+        found = {
+            name: {_id(i): (each.category, list(each.frames)) for i, each in video.objects.items()}
+            for name, video in meta.videos.items()
         }
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except InputError as error:
         raise InputError(
-            f"{path} is no list of videos with their objects, each with its frames ({error!r}):"
-            " get it again"
+            f"{path} is no list of videos with their objects, each with its frames"
+            f" ({str(error).removeprefix(f'{path} ')}): get it again"
         ) from error
+    return found
+
+
+def _id(text: str) -> int:
+    if not (text.isdecimal() and len(text) < 4 and 0 < int(text) < 255):
+        raise InputError(f"the object {shown(text)} is none of 1 to 254")
+    return int(text)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Object:
+    frames: tuple[str, ...]
+    category: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Video:
+    objects: dict[str, _Object]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Meta:
+    """What meta.json of YouTube-VOS holds, as far as it is wanted."""
+
+    videos: dict[str, _Video]
 
 
 def chosen(existing: Sequence[str], names: Sequence[str], source: str) -> Sequence[str]:
