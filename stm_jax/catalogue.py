@@ -6,6 +6,7 @@ for that, so this module imports no JAX until something is chosen.
 """
 
 import ast
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -14,10 +15,12 @@ import inspect
 import pathlib
 import re
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from stm_jax.checks import shown
 from stm_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -174,7 +177,7 @@ def python_file(path: pathlib.Path) -> ModuleType:
     """Runs a Python file and returns it as a module.
 
     Raises:
-        InputError: There is no such file, or running it fails.
+        InputError: There is no such file, or running it fails, or leaves the program.
     """
     if path.suffix != ".py" or not path.is_file():
         raise InputError(f"{path} is no Python file that is there")
@@ -182,11 +185,47 @@ def python_file(path: pathlib.Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
+    with _blaming(path):
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise InputError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     return module
+
+
+def answer_of(path: pathlib.Path, function: str) -> Any:
+    """Runs a Python file, and returns what a function in it returns.
+
+    Raises:
+        InputError: As `python_file`; or there is no such function, or calling it fails.
+    """
+    called = getattr(python_file(path), function, None)
+    if not callable(called):
+        raise InputError(f"{path} has no {function}(): write one")
+    with _blaming(path):
+        return called()
+
+
+@contextlib.contextmanager
+def _blaming(path: pathlib.Path) -> Iterator[None]:
+    """Turns whatever a user's own Python file raises into one line that names the file."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except SystemExit as error:
+        raise InputError(
+            f"{path} leaves the program ({shown(repr(error))}): it may only return"
+        ) from error
+    except BaseException as error:  # it may raise anything
+        line = next(
+            (
+                each.lineno
+                for each in reversed(traceback.extract_tb(error.__traceback__))
+                if each.filename == str(path)
+            ),
+            getattr(error, "lineno", None),
+        )
+        at = "" if line is None else f" at line {line}"
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{path} cannot be run{at}: {type(error).__name__}: {reason}") from error
 
 
 def _entry(module: str, class_name: str) -> Entry:

@@ -100,8 +100,8 @@ def test_runs_that_cannot_be_compared_are_refused():
 @pytest.fixture
 def files(tmp_path):
     paths = tmp_path / "one.json", tmp_path / "two.json"
-    write_scores_json(paths[0], run({"a": 0.5, "b": 0.7}))
-    write_scores_json(paths[1], run({"a": 0.4, "b": 1.0}))
+    write_scores_json(paths[0], run({"a": 0.5, "b": 0.5}))
+    write_scores_json(paths[1], run({"a": 0.4, "b": 0.8}))
     return [str(path) for path in paths]
 
 

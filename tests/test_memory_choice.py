@@ -107,7 +107,7 @@ def test_a_rule_of_ones_own(tmp_path):
     with pytest.raises(InputError, match="the file has no Yours"):
         chosen((f"{file}:Yours",), (), 5)
     file.write_text("1 / 0")
-    with pytest.raises(InputError, match="cannot be run: ZeroDivisionError"):
+    with pytest.raises(InputError, match="cannot be run at line 1: ZeroDivisionError"):
         chosen((f"{file}:Mine",), (), 5)
 
 

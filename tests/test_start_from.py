@@ -87,10 +87,13 @@ def test_keys_that_start_anew_start_at_the_features_of_the_weights(
     assert np.array_equal(one[name], flat(random_model(TINY))[name])
 
 
-def test_one_error_names_all_that_does_not_fit_and_what_to_do(tmp_path: pathlib.Path):
+def test_one_error_names_all_that_does_not_fit_and_what_to_do(
+    root: pathlib.Path,  # noqa: F811
+    tmp_path: pathlib.Path,
+):
     wider = dataclasses.replace(TINY, name="wider", decoder_width=16, blocks=(1, 2, 1))
     save(random_model(wider), tmp_path / "wider.safetensors")
-    config = config_from(tmp_path / "wider.safetensors")
+    config = config_from(tmp_path / "wider.safetensors", root)
     with pytest.raises(InputError) as caught:
         fit(config, tmp_path / "run")
     (told,) = str(caught.value).splitlines()
@@ -129,10 +132,14 @@ def test_what_lacks_an_entry_is_refused_the_other_way_round(tmp_path: pathlib.Pa
     ],
 )
 def test_a_start_that_cannot_be_leaves_no_run_behind(
-    changes: dict, told: str, weights: pathlib.Path, tmp_path: pathlib.Path
+    changes: dict,
+    told: str,
+    weights: pathlib.Path,
+    root: pathlib.Path,  # noqa: F811
+    tmp_path: pathlib.Path,
 ):
     with pytest.raises(InputError, match=told):
-        fit(dataclasses.replace(config_from(weights), **changes), tmp_path / "run")
+        fit(dataclasses.replace(config_from(weights, root), **changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

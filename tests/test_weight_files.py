@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import pickle
+import zipfile
 
 import flax.traverse_util
 import jax
@@ -21,6 +22,8 @@ from stm_jax.errors import InputError
 from stm_jax.train.config import TrainConfig
 from stm_jax.train.run_config import write_config
 from stm_jax.weights import checkpoints, files
+from stm_jax.weights.any_source import read_weights
+from stm_jax.weights.kinds import kind_of
 from tests.lively import lively_model
 
 
@@ -155,6 +158,10 @@ def test_weights_of_another_network_are_one_short_line(saved):
         json.dumps({"config": dataclasses.asdict(TINY) | {"blocks": 3}}),
         json.dumps({"config": dataclasses.asdict(TINY) | {"blocks": [1, 1]}}),
         json.dumps({"config": dataclasses.asdict(TINY) | {"width": "8"}}),
+        json.dumps({"config": dataclasses.asdict(TINY) | {"blocks": [1, 10**9, 1]}}),
+        json.dumps({"config": dataclasses.asdict(TINY) | {"width": 2**40}}),
+        json.dumps({"config": dataclasses.asdict(TINY) | {"key_width": 10**30}}),
+        "[" * 10**5,
     ],
 )
 def test_a_configuration_that_is_not_known(saved, content):
@@ -165,6 +172,64 @@ def test_a_configuration_that_is_not_known(saved, content):
 def test_pytorch_names_in_a_safetensors_file(saved):
     rewrite(saved, {"Encoder_Q.conv1.weight": np.zeros(1, np.float32)}, {"format": "pt"})
     assert f"stm-jax convert {saved} OUT.safetensors" in message_of(saved)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_told(saved, value):
+    arrays = flat(lively_model())
+    arrays["params/decoder/predict/bias"] = np.full(2, value, np.float32)
+    rewrite(saved, arrays)
+    assert "1 not finite (params/decoder/predict/bias)" in message_of(saved)
+
+
+def test_weights_of_8_bits_are_told(saved):
+    arrays = flat(lively_model())
+    arrays["params/decoder/predict/bias"] = np.zeros(2, jnp.float8_e4m3fn)
+    rewrite(saved, arrays)
+    assert "another kind than float32" in message_of(saved)
+
+
+def header(content: str, length: int | None = None) -> bytes:
+    """Returns a safetensors file of a header alone, which says it has that length."""
+    return (len(content) if length is None else length).to_bytes(8, "little") + content.encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        header("{", 2**60),
+        header("{}", 2),
+        header('{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}'),
+        header('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
+               '"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}}') + bytes(6),
+        header('{"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}}') + bytes(4),
+        header('{"a":' * 5000),
+    ],
+    ids=["length", "nothing", "size", "overlap", "dtype", "depth"],
+)  # fmt: skip
+def test_a_header_that_lies(saved, content):
+    saved.write_bytes(content)
+    assert len(message_of(saved)) < 400
+
+
+@pytest.mark.parametrize("name", ["w.pth.tar", "w.ckpt", "w.bin", "w.PTH", "w"])
+def test_a_pytorch_file_is_known_by_its_content(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        archive.writestr("archive/data.pkl", b"")
+    assert kind_of(tmp_path / name) == "pytorch"
+    assert "is a PyTorch file; first: stm-jax convert" in message_of(tmp_path / name)
+    (tmp_path / name).write_bytes(pickle.dumps({}, protocol=2))
+    assert "is a PyTorch file" in message_of(tmp_path / name)
+
+
+def test_arrays_and_safetensors_are_known_by_their_content(saved, tmp_path):
+    arrays = weights.to_pytorch(lively_model())
+    np.savez(tmp_path / "w.npz", **arrays)
+    (tmp_path / "w.npz").rename(tmp_path / "w.bin")
+    assert "is an .npz file" in message_of(tmp_path / "w.bin")
+    saved.rename(tmp_path / "w.ckpt")
+    for name in ("w.bin", "w.ckpt"):
+        assert read_weights(str(tmp_path / name))[0].config == TINY
 
 
 @pytest.mark.parametrize("suffix", ["pth", "pt"])
@@ -220,6 +285,38 @@ def test_the_newest_checkpoint_of_a_run_is_loaded(tmp_path):
     assert flat(found).keys() == flat(lively_model()).keys()
     for path, array in flat(found).items():
         np.testing.assert_array_equal(array, flat(lively_model())[path], err_msg=path)
+
+
+def run_of(folder: pathlib.Path, steps: int) -> dict:
+    """Writes a run with a checkpoint at each step; returns the variables that all of them have."""
+    write_config(folder, TrainConfig(model=TINY, stages=()))
+    variables = lively_model().variables
+    with checkpoints.open_manager(folder) as manager:
+        for step in range(1, steps + 1):
+            checkpoints.save(manager, step, variables | {"step": jnp.int32(step)})
+    return variables
+
+
+def test_a_damaged_checkpoint_names_the_last_good_one(tmp_path, caplog):
+    run_of(tmp_path, 3)
+    weights.load(tmp_path)
+    assert not caplog.records  # Orbax warns of each option of a manager that only reads
+    for step in (3, 2):
+        for path in (tmp_path / "checkpoints" / str(step)).rglob("*"):
+            if path.is_file():
+                path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    assert "checkpoint 3 in" in message_of(tmp_path)
+    assert "the last good one is of step 1: move 3 away" in message_of(tmp_path)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    run_of(tmp_path, 1)
+    wider = dataclasses.replace(TINY, width=16, name="wide")
+    (tmp_path / "config.json").unlink()
+    write_config(tmp_path, TrainConfig(model=wider, stages=()))
+    assert "which is wide by" in message_of(tmp_path) and "misshapen" in message_of(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    assert "config.json is damaged" in message_of(tmp_path)
 
 
 def test_a_folder_that_is_no_run(tmp_path):

@@ -34,9 +34,10 @@ class Convert:
     """
 
     source: tyro.conf.Positional[str]
-    """A .pth, .pt, .npz or .safetensors file with the original implementation's names; or weights
-    of stm_jax: a .safetensors file, a bundled model, or the folder of a training run, whose newest
-    checkpoint is taken (its best model is RUN_FOLDER/best.safetensors)."""
+    """A file of PyTorch (.pth, .pt, ...), .npz or .safetensors, known by its content, with the
+    original implementation's names; or weights of stm_jax: a .safetensors file, a bundled model,
+    or the folder of a training run, whose newest checkpoint is taken (its best model is
+    RUN_FOLDER/best.safetensors)."""
     out: tyro.conf.Positional[pathlib.Path]
     """The file to write: .safetensors for stm_jax, .pth or .pt for PyTorch."""
     dtype: Literal["float32", "float16"] = "float32"
@@ -121,7 +122,7 @@ def changed_entries(given: dict[str, np.ndarray], back: dict[str, np.ndarray]) -
     return sorted(
         name
         for name, array in back.items()
-        if given[name].astype(array.dtype).tobytes() != array.tobytes()
+        if name in given and given[name].astype(array.dtype).tobytes() != array.tobytes()
     )
 
 

@@ -1,14 +1,16 @@
 """`stm-jax train`: train a model by a configuration file, or go on with a run."""
 
 import dataclasses
-import importlib.util
 import logging
 import pathlib
 
 import tyro
 
+from stm_jax.catalogue import answer_of
+from stm_jax.checks import check_types, shown
 from stm_jax.data.config import DataConfig, Prepared, Source
 from stm_jax.errors import InputError
+from stm_jax.train.checks import check_train
 from stm_jax.train.config import TrainConfig
 from stm_jax.train.validation import Validation
 
@@ -49,6 +51,7 @@ class Train:
           KeyboardInterrupt: stopped by Ctrl-C or SIGTERM, after saving where it was.
         """
         config = with_root(changed(load_config(self.config), self.changes), self.data)
+        check_train(config)
         self._join_hosts()
         from absl import flags  # grain's workers ask for it outside of absl.app
 
@@ -84,18 +87,18 @@ def load_config(path: pathlib.Path) -> TrainConfig:
     """Runs a configuration file and returns what its get_config() gives.
 
     Raises:
-      InputError: there is no such file, or no get_config() in it.
+      InputError: there is no such file, it cannot be run, or it gives no configuration.
     """
     if not path.is_file():
         raise InputError(f"no configuration {path}; give a file such as configs/stm_r18.py")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path} is no Python file; give one with a get_config()")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "get_config"):
-        raise InputError(f"{path} has no get_config(); see configs/stm_r18.py")
-    return module.get_config()
+    config = answer_of(path, "get_config")
+    if not isinstance(config, TrainConfig):
+        raise InputError(
+            f"get_config() of {path} returns {shown(repr(config))}: return a TrainConfig; see "
+            "configs/stm_r18.py"
+        )
+    check_types(config)
+    return config
 
 
 def changed(config: TrainConfig, changes: tuple[str, ...]) -> TrainConfig:

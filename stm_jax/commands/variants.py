@@ -157,14 +157,14 @@ def chosen_variants(file: pathlib.Path | None, names: Sequence[str]) -> "tuple[V
         InputError: The file has no usable get_variants(), or there is no variant of a name.
     """
     from stm_jax.benchmark.variant_list import VARIANTS, Variant
-    from stm_jax.catalogue import python_file
+    from stm_jax.catalogue import answer_of
 
     variants = VARIANTS
     if file is not None:
-        module = python_file(file)
-        if not hasattr(module, "get_variants"):
-            raise InputError(f"{file} has no get_variants()")
-        variants = tuple(module.get_variants())
+        given = answer_of(file, "get_variants")
+        if not isinstance(given, Sequence):
+            raise InputError(f"get_variants() of {file} must return Variants of different names")
+        variants = tuple(given)
     known = [each.name for each in variants if isinstance(each, Variant)]
     if len(known) < len(variants) or len(set(known)) < len(known) or not known:
         raise InputError(f"get_variants() of {file} must return Variants of different names")

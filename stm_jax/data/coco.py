@@ -2,16 +2,18 @@
 
 import collections
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from stm_jax.checks import shown
 from stm_jax.errors import InputError
+from stm_jax.json_files import load_json
 
 MOST_IDS = 254  # 255 is void
+ANNOTATIONS = "give instances_train2017.json or one like it"
 
 Segmentation = tuple[np.ndarray, ...] | str | tuple[int, ...]
 """Polygons, each (points, 2) float32 x and y; or run lengths, compressed or plain."""
@@ -111,9 +113,9 @@ def read_annotations(path: pathlib.Path) -> list[tuple[str, Outlines]]:
         InputError: The file is not there, or not of that kind.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; give instances_train2017.json or one like it")
+        raise InputError(f"{path}: no such file; {ANNOTATIONS}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_json(path)
         objects: dict[int, list[Segmentation]] = collections.defaultdict(list)
         for each in content["annotations"]:
             if not each.get("iscrowd"):
@@ -126,10 +128,11 @@ def read_annotations(path: pathlib.Path) -> list[tuple[str, Outlines]]:
             for image in content["images"]
             if (o := tuple(objects[image["id"]]))
         ]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        reason = str(error) if isinstance(error, InputError) else repr(error)
         raise InputError(
             f"{path} is no COCO file with images and annotations, each with its segmentation "
-            f"({error!r}): get it again"
+            f"({shown(reason.removeprefix(f'{path} '))}): get it again"
         ) from error
 
 

@@ -3,13 +3,15 @@
 Whoever finds something missing says what was looked for and what is there.
 """
 
-import json
+import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
+from stm_jax.checks import shown
 from stm_jax.data.image_files import natural
+from stm_jax.data.listing import entries, read_list
 from stm_jax.errors import InputError
+from stm_jax.json_files import from_json, load_json
 
 PICTURES = (".jpg", ".jpeg", ".png")
 RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
@@ -39,8 +41,10 @@ def listed(root: pathlib.Path, split: str, years: Sequence[str]) -> tuple[tuple[
             + (f"there are {', '.join(there)}" if there else f"{root} has no lists in ImageSets")
         )
     # A line is a name, or /JPEGImages/480p/NAME/00000.jpg and the mask's path.
-    lines = [line.split()[0] for line in found.read_text().splitlines() if line.strip()]
-    names = [pathlib.PurePosixPath(line).parent.name if "/" in line else line for line in lines]
+    names = [
+        pathlib.PurePosixPath(line.split()[0]).parent.name if "/" in line else line
+        for line in read_list(found)
+    ]
     return tuple(dict.fromkeys(names)), str(found)
 
 
@@ -49,19 +53,41 @@ def read_meta(path: pathlib.Path) -> dict[str, dict[int, tuple[str, list[str]]]]
     if not path.is_file():
         return None
     try:
-        videos: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["videos"]
-        return {
-            name: {
-                int(i): (str(each.get("category", "")), list(each["frames"]))
-                for i, each in video["objects"].items()
-            }
-            for name, video in videos.items()
+        meta = from_json(_Meta, load_json(path), others=True)
+        found = {
+            name: {_id(i): (each.category, list(each.frames)) for i, each in video.objects.items()}
+            for name, video in meta.videos.items()
         }
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except InputError as error:
         raise InputError(
-            f"{path} is no list of videos with their objects, each with its frames ({error!r}):"
-            " get it again"
+            f"{path} is no list of videos with their objects, each with its frames"
+            f" ({str(error).removeprefix(f'{path} ')}): get it again"
         ) from error
+    return found
+
+
+def _id(text: str) -> int:
+    if not (text.isdecimal() and len(text) < 4 and 0 < int(text) < 255):
+        raise InputError(f"the object {shown(text)} is none of 1 to 254")
+    return int(text)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Object:
+    frames: tuple[str, ...]
+    category: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Video:
+    objects: dict[str, _Object]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Meta:
+    """What meta.json of YouTube-VOS holds, as far as it is wanted."""
+
+    videos: dict[str, _Video]
 
 
 def chosen(existing: Sequence[str], names: Sequence[str], source: str) -> Sequence[str]:
@@ -94,7 +120,7 @@ def below(parent: pathlib.Path, name: str) -> pathlib.Path:
 
 def holds(folder: pathlib.Path, name: str = "") -> str:
     """Says what a folder holds, and whether it has `name` in another case."""
-    found = sorted(path.name for path in folder.iterdir())
+    found = [path.name for path in entries(folder)]
     near = [each for each in found if each.lower() == name.lower()]
     if near:
         return f"{folder} holds {near[0]}, in another case: rename it"
@@ -103,13 +129,12 @@ def holds(folder: pathlib.Path, name: str = "") -> str:
 
 def folders(folder: pathlib.Path) -> tuple[str, ...]:
     """Returns the names of the folders in a folder."""
-    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
+    return tuple(path.name for path in entries(folder) if path.is_dir())
 
 
 def pictures(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
     """Returns the pictures of a folder, frame2 before frame10."""
-    files = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
-    files = [path for path in files if not path.name.startswith(".")]
+    files = [path for path in entries(folder) if path.suffix.lower() in PICTURES]
     if not files:
         raise InputError(f"{folder} has no pictures in it ({' '.join(PICTURES)})")
     return tuple(sorted(files, key=natural))

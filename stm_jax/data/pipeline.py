@@ -16,6 +16,7 @@ from stm_jax.errors import InputError
 Layers = Callable[[np.random.Generator], list[Layer]]
 Shape = tuple[int, int, int]  # length, size, objects
 
+MOST_CLIPS = 2**52  # of a stage: grain divides the endless length by the batch, in floating point
 STRANGE_SHARE = 0.3  # of what is pasted: something that is no object, cut to one's outline
 
 
@@ -81,7 +82,7 @@ def clip_batches(
             f"a global batch of {config.batch_size} clips cannot be shared by {processes} "
             "processes; give a multiple of them as batch_size"
         )
-    photographs, videos = _listed(config)
+    photographs, videos = list_sources(config)
     total = sum(source.weight for source in config.sources)
     if not total > 0:
         raise InputError("no clips can be made: there is no source with a weight in data.sources")
@@ -108,12 +109,16 @@ def clip_batches(
             parts.append(indices.map_with_index(_skips(config, clips)).random_map(make))
         weights.append(source.weight)
     mixed = grain.MapDataset.mix(parts, weights) if len(parts) > 1 else parts[0]
-    mine = mixed[start * config.batch_size + process :: processes]
+    mine = mixed[start * config.batch_size + process : MOST_CLIPS : processes]
     return mine.batch(config.batch_size // processes)
 
 
-def _listed(config: DataConfig) -> tuple[dict[int, list[Sample]], dict[int, list[Video]]]:
-    """Returns the photographs and the videos of each source, by its place in the configuration."""
+def list_sources(config: DataConfig) -> tuple[dict[int, list[Sample]], dict[int, list[Video]]]:
+    """Returns the photographs and the videos of each source, by its place in the configuration.
+
+    Raises:
+        InputError: A source is not there, holds nothing, or something in it cannot be used.
+    """
     photographs, videos, names = {}, {}, set()
     for number, source in enumerate(config.sources):
         if source.weight < 0:

@@ -6,7 +6,6 @@ TFDS itself has, a video a record.
 
 import dataclasses
 import functools
-import json
 from typing import Any
 
 from etils import epath
@@ -14,6 +13,7 @@ from etils import epath
 from stm_jax.data.config import PreparedPhotographs, PreparedVideos
 from stm_jax.data.samples import Sample, Video
 from stm_jax.errors import InputError
+from stm_jax.json_files import parse_json
 
 NEEDS_TFDS = "ArrayRecord files need tensorflow-datasets; pip install 'stm_jax[tfds]'"
 STOCK = ("video", "frames"), ("video", "segmentations")
@@ -126,7 +126,8 @@ def index_of(folder: str) -> dict[str, Any]:
         InputError: There is no such folder or no index in it.
     """
     try:
-        index = json.loads((_checked(folder) / "metadata.json").read_text())
+        place = _checked(folder) / "metadata.json"
+        index = parse_json(place.read_bytes(), place)
         return {"kind": index["kind"], "merged": index["merged"], "entries": index["entries"]}
     except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
         raise InputError(

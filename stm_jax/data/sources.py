@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Iterable
 
 from stm_jax.data.bad_files import BadFiles, all_good
-from stm_jax.data.coco import read_annotations
+from stm_jax.data.coco import ANNOTATIONS, read_annotations
 from stm_jax.data.config import (
     Coco,
     Davis,
@@ -13,6 +13,7 @@ from stm_jax.data.config import (
     PhotographSource,
     PreparedPhotographs,
     PreparedVideos,
+    Videos,
     VideoSource,
     YoutubeVos,
 )
@@ -30,6 +31,7 @@ from stm_jax.data.layouts import (
     pictures,
     read_meta,
 )
+from stm_jax.data.listing import entries
 from stm_jax.data.records import prepared_photographs, prepared_videos
 from stm_jax.data.samples import Sample, Video
 from stm_jax.errors import InputError
@@ -43,9 +45,32 @@ PAIRED = (
 VOC = ("JPEGImages", "SegmentationObject", ".png")
 SBD = ("img", "inst", ".mat")
 """Where pictures and masks are, and the masks' suffix. Most of the images of VOC have no mask."""
-HOLDS_VIDEOS = "give the folder that holds JPEGImages"
 
 Pairs = Iterable[tuple[pathlib.Path, pathlib.Path | None]]
+
+
+def check_is_there(source: Photographs | Coco | Davis | YoutubeVos | Videos) -> None:
+    """Checks that a source is there and names something; takes no longer than to list its folders.
+
+    Raises:
+        InputError: A folder, a file or a list is missing, or there is nothing in it.
+    """
+    if isinstance(source, Coco):
+        if not source.annotations.is_file():
+            raise InputError(f"{source.annotations}: no such file; {ANNOTATIONS}")
+        if not source.images.is_dir():
+            raise InputError(f"{source.images}: no such folder; give the one with the images")
+        return
+    if isinstance(source, Photographs):
+        there, where = bool(_pairs(source)), source.folder
+    elif isinstance(source, YoutubeVos):
+        where = below(_checked_folder(source), "JPEGImages")
+        there = bool(folders(where))
+    else:
+        names, where, _ = _names(source)
+        there = bool(names)
+    if not there:
+        raise InputError(f"there is nothing in {where} that can be used")
 
 
 def photographs_of(source: PhotographSource, rule: BadFiles = "refuse") -> list[Sample]:
@@ -74,18 +99,9 @@ def videos_of(source: VideoSource, rule: BadFiles = "refuse") -> list[Video]:
     """
     if isinstance(source, PreparedVideos):
         return prepared_videos(source)
-    if not source.folder.is_dir():
-        raise InputError(f"{source.folder}: no such folder; {HOLDS_VIDEOS}")
     if isinstance(source, YoutubeVos):
         return _sparse_videos(source, rule)
-    frames, masks = below(source.folder, "JPEGImages"), below(source.folder, "Annotations")
-    if isinstance(source, Davis):
-        frames, masks = below(frames, source.resolution), below(masks, source.resolution)
-        lists = LISTS_2016 if source.year == 2016 else LISTS_2017
-        names, _ = listed(source.folder, source.split, lists)
-    else:
-        frames, masks = by_resolution(frames, masks)
-        names = folders(frames)
+    names, frames, masks = _names(source)
     merged = isinstance(source, Davis) and source.year == 2016
 
     def video(name: str) -> Video:
@@ -97,6 +113,24 @@ def videos_of(source: VideoSource, rule: BadFiles = "refuse") -> list[Video]:
         return _video(name, frames / name, zip(files, truths, strict=True), merged)
 
     return all_good(names, video, rule, str(frames))
+
+
+def _names(source: Davis | Videos) -> tuple[tuple[str, ...], pathlib.Path, pathlib.Path]:
+    """Returns the names of the videos, and the folders of their frames and masks."""
+    folder = _checked_folder(source)
+    frames, masks = below(folder, "JPEGImages"), below(folder, "Annotations")
+    if isinstance(source, Davis):
+        frames, masks = below(frames, source.resolution), below(masks, source.resolution)
+        lists = LISTS_2016 if source.year == 2016 else LISTS_2017
+        return listed(folder, source.split, lists)[0], frames, masks
+    frames, masks = by_resolution(frames, masks)
+    return folders(frames), frames, masks
+
+
+def _checked_folder(source: Davis | Videos | YoutubeVos) -> pathlib.Path:
+    if not source.folder.is_dir():
+        raise InputError(f"{source.folder}: no such folder; give the one that holds JPEGImages")
+    return source.folder
 
 
 def _pairs(source: Photographs) -> list[Sample]:
@@ -124,7 +158,7 @@ def _pairs(source: Photographs) -> list[Sample]:
 
 
 def _sparse_videos(source: YoutubeVos, rule: BadFiles) -> list[Video]:
-    given_in = annotations_of(source.folder, source.folder.name)
+    given_in = annotations_of(_checked_folder(source), source.folder.name)
     frames, masks = below(source.folder, "JPEGImages"), below(given_in, "Annotations")
     meta = read_meta(given_in / "meta.json")
 
@@ -164,8 +198,7 @@ def _every(stems: list[str]) -> int:
 
 
 def _files(folder: pathlib.Path, suffixes: tuple[str, ...]) -> list[pathlib.Path]:
-    found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes]
-    return [path for path in found if not path.name.startswith(".")]
+    return [path for path in entries(folder) if path.suffix.lower() in suffixes]
 
 
 def _checked(sample: Sample) -> Sample:

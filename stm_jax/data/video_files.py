@@ -20,6 +20,7 @@ from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
 from jaxtyping import UInt8
 
 from stm_jax.data.image_files import natural, read_rgb
+from stm_jax.data.listing import entries
 from stm_jax.errors import InputError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
@@ -207,11 +208,7 @@ class VideoWriter:
 
 def _open_folder(path: pathlib.Path) -> ImageFolder:
     files = sorted(
-        (
-            file
-            for file in path.iterdir()
-            if file.suffix.lower() in PICTURES and not file.name.startswith(".") and file.is_file()
-        ),
+        (file for file in entries(path) if file.suffix.lower() in PICTURES and file.is_file()),
         key=natural,
     )
     if not files:

@@ -1,7 +1,6 @@
 """Finds and reads predicted masks: PNGs whose values are ids, as the official servers take them."""
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Sequence
 
@@ -9,6 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from stm_jax.data.image_files import open_image
+from stm_jax.data.listing import entries
 from stm_jax.errors import InputError
 
 KINDS = {"RGB": "colours", "RGBA": "colours", "LA": "grey with transparency", "CMYK": "colours"}
@@ -83,7 +83,7 @@ def read_prediction(
 
 
 def _listing(folder: pathlib.Path) -> frozenset[str]:
-    return frozenset(os.listdir(folder))
+    return frozenset(path.name for path in entries(folder))
 
 
 def _why_not_there(

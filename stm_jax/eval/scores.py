@@ -2,14 +2,15 @@
 
 import dataclasses
 import functools
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from stm_jax.checks import shown, within
 from stm_jax.errors import InputError
 from stm_jax.eval.davis import GlobalScore, ObjectScores, Statistics, mean_over_objects, statistics
 from stm_jax.files import write_csv, write_json
+from stm_jax.json_files import from_json, load_json
 
 Key = tuple[str, int]
 """A sequence's name and an object's id."""
@@ -102,30 +103,61 @@ def scores_from_json(content: Any, source: object = "the scores") -> Scores:
       InputError: they are not scores of this program.
     """
     try:
+        noted = from_json(_Noted, content, others=True)
         objects, frames = {}, {}
-        for name, values in content["frames"].items():
-            sequence, _, object_id = name.rpartition("_")
-            key = sequence, int(object_id)
-            j, f = (tuple(float(value) for value in values[measure]) for measure in "JF")
-            objects[key] = ObjectScores(key[1], j, f)
-            frames[key] = tuple(str(frame) for frame in values["names"])
-            if not len(j) == len(f) == len(frames[key]) > 0:
-                raise ValueError(f"{name} has {len(j)} values of J, {len(f)} of F")
+        for name, values in noted.frames.items():
+            key = _key(name)
+            objects[key] = ObjectScores(key[1], values.J, values.F)
+            frames[key] = values.names
+            if not len(values.J) == len(values.F) == len(values.names) > 0:
+                raise InputError(
+                    f"{shown(name)} has {len(values.J)} values of J, {len(values.F)} of F"
+                )
+            for measure, scores in (("J", values.J), ("F", values.F)):
+                for frame, value in zip(values.names, scores, strict=True):
+                    within(f"{measure} of {shown(name)}, frame {shown(frame)}", value, 0, 1)
         if not objects:
-            raise ValueError("no objects")
+            raise InputError("it has no objects")
         kinds = content.get("youtube-vos", {})
-        seen = {
-            (name.rpartition("_")[0], int(name.rpartition("_")[2])): kind == "seen"
-            for kind in ("seen", "unseen")
-            for name in kinds.get(kind, ())
+        kinds = from_json(_Kinds, kinds, "youtube-vos", others=True)
+        seen = {_key(name): True for name in kinds.seen} | {
+            _key(name): False for name in kinds.unseen
         }
-        problems = tuple(str(line) for line in content["problems"])
-        return Scores(str(content["protocol"]), objects, frames, problems, seen)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except InputError as error:
         raise InputError(
-            f"{source} is not a scores file of stm-jax ({type(error).__name__}: {error}): make it"
-            " with `stm-jax evaluate --json`"
+            f"{source} is not a scores file of stm-jax ({error}): make it with"
+            " `stm-jax evaluate --json`"
         ) from error
+    return Scores(noted.protocol, objects, frames, noted.problems, seen)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Frames:
+    names: tuple[str, ...]
+    J: tuple[float, ...]
+    F: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kinds:
+    seen: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Noted:
+    """What a scores file holds, as far as it is read."""
+
+    frames: dict[str, _Frames]
+    protocol: str
+    problems: tuple[str, ...]
+
+
+def _key(name: str) -> Key:
+    sequence, _, object_id = name.rpartition("_")
+    if not (object_id.isdecimal() and len(object_id) < 4):
+        raise InputError(f"{shown(name)} is no SEQUENCE_OBJECT")
+    return sequence, int(object_id)
 
 
 def read_scores(path: pathlib.Path) -> Scores:
@@ -134,13 +166,7 @@ def read_scores(path: pathlib.Path) -> Scores:
     Raises:
       InputError: the file is missing, damaged, or not one that this program made.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): check the name") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}): make it again") from error
-    return scores_from_json(content, path)
+    return scores_from_json(load_json(path), path)
 
 
 def write_scores_json(path: pathlib.Path, scores: Scores) -> None:

@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Callable, Generator, Sequence
 
 from stm_jax.data.benchmarks import BenchmarkSequence, Protocol
+from stm_jax.data.listing import entries
 from stm_jax.errors import InputError
 from stm_jax.eval.davis import ObjectScores
 from stm_jax.eval.frame_scores import FrameScores, Task, score_frames
@@ -130,7 +131,7 @@ def _tasks(
     """Returns the work, having checked that there is any."""
     some = ", ".join(sequence.name for sequence in sequences[:3])
     some += ", ..." if len(sequences) > 3 else ""
-    there = {path.name.lower() for path in folder.iterdir()}
+    there = {path.name.lower() for path in entries(folder)}
     if there.isdisjoint(sequence.name.lower() for sequence in sequences):
         raise InputError(
             f"{folder} holds none of the sequences ({some}): give the folder in which each has"

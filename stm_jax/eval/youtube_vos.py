@@ -1,10 +1,11 @@
 """Which objects of YouTube-VOS are of categories that its training set shows."""
 
-import json
 import pathlib
 from collections.abc import Sequence
 
 from stm_jax.data.benchmarks import BenchmarkSequence
+from stm_jax.data.layouts import read_meta
+from stm_jax.errors import InputError
 from stm_jax.eval.scores import Key
 
 
@@ -35,7 +36,7 @@ def seen_objects(sequences: Sequence[BenchmarkSequence]) -> tuple[dict[Key, bool
         return {}, f"seen and unseen are not told apart: no {looked} to say what training shows"
     try:
         shown = _categories(place)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except InputError:
         return {}, f"seen and unseen are not told apart: {place} is not like YouTube-VOS's"
     if not shown:
         return {}, f"seen and unseen are not told apart: {place} gives no categories"
@@ -47,6 +48,5 @@ def seen_objects(sequences: Sequence[BenchmarkSequence]) -> tuple[dict[Key, bool
 
 
 def _categories(path: pathlib.Path) -> set[str]:
-    videos = json.loads(path.read_text(encoding="utf-8"))["videos"]
-    objects = [each for video in videos.values() for each in video["objects"].values()]
-    return {str(each["category"]) for each in objects if each.get("category")}
+    videos = read_meta(path) or {}
+    return {category for objects in videos.values() for category, _ in objects.values() if category}

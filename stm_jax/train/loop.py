@@ -11,9 +11,10 @@ import numpy as np
 from jax.sharding import Mesh
 
 from stm_jax.data.config import DataConfig
-from stm_jax.data.pipeline import training_clips
+from stm_jax.data.pipeline import list_sources, training_clips
 from stm_jax.errors import InputError
 from stm_jax.nn.model import Model, random_model
+from stm_jax.train.checks import check_train
 from stm_jax.train.config import StageConfig, TrainConfig
 from stm_jax.train.log import RunLog
 from stm_jax.train.mesh import abstract_state, by_clip, data_mesh, place_clips, place_state
@@ -50,16 +51,19 @@ def fit(
             the gradient is no longer finite, or `run` is in a bucket.
         KeyboardInterrupt: The run was asked to stop; it has saved where it is.
     """
-    mesh = data_mesh()
     _check_place(run)
-    _check_intervals(config)
+    check_train(config)
+    mesh = data_mesh()
     _check_batches(config, mesh.size)
     # Before anything is written or compiled, for weights are often the wrong ones at first.
     begun = checkpoints.has_begun(run)
     given = None if begun else given_weights(config)
+    for stage in config.stages if not begun else ():
+        list_sources(stage.data)
     if config.model is None:
         model = checkpoints.model_of(run) if given is None else given.config
         config = dataclasses.replace(config, model=model)
+    first = None if begun else initial_model(config, given)
     run.mkdir(parents=True, exist_ok=True)
     optimizer = make_optimizer(config)
 
@@ -69,8 +73,7 @@ def fit(
     shapes = jax.eval_shape(lambda: first_state(random_model(config.network)))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
     with checkpoints.open_manager(run) as manager:
-        # Before the configuration is written: a trunk that cannot be read leaves no run behind.
-        state = None if begun else place_state(mesh, first_state(initial_model(config, given)))
+        state = None if first is None else place_state(mesh, first_state(first))
         with RunLog(run, config, parameters) as log, StopSignal() as stop:
             write_config(run, config, log.say)
             _say_beginnings(config, begun, log.say)
@@ -166,13 +169,6 @@ def _check_place(run: pathlib.Path) -> None:
             f"the run folder {run} is in a bucket, in which a log cannot be appended to: mount it, "
             "and give the folder"
         )
-
-
-def _check_intervals(config: TrainConfig) -> None:
-    for name in ("log_every", "checkpoint_every", "validate_every"):
-        steps = getattr(config, name)
-        if steps < 1:
-            raise InputError(f"{name} must be at least one step, not {steps}")
 
 
 def _check_batches(config: TrainConfig, devices: int) -> None:

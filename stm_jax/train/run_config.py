@@ -10,6 +10,7 @@ import jax
 
 from stm_jax.errors import InputError
 from stm_jax.files import write_whole
+from stm_jax.json_files import load_json
 from stm_jax.train.config import TrainConfig
 from stm_jax.weights.checkpoints import CONFIG
 
@@ -26,8 +27,9 @@ def write_config(
         InputError: The run was begun with another network, or with a state of another kind.
     """
     text = json.dumps(dataclasses.asdict(config), indent=2, default=str)
-    old_text = (run / CONFIG).read_text() if (run / CONFIG).is_file() else text
-    differing = list(_differences(json.loads(old_text), json.loads(text)))
+    new = json.loads(text)
+    old = load_json(run / CONFIG) if (run / CONFIG).is_file() else new
+    differing = list(_differences(old, new))
     for name, old, new in differing:
         if name.startswith("model.") or (name == "average_decay" and 0 in (old, new)):
             raise InputError(

@@ -1,11 +1,10 @@
 """What a run starts from: its network's own draw, an ImageNet trunk, or weights that are there."""
 
+import pathlib
 from typing import Any
 
 import flax.traverse_util
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from stm_jax.data.pipeline import training_clips
 from stm_jax.errors import InputError
@@ -14,6 +13,7 @@ from stm_jax.train.config import TrainConfig
 from stm_jax.train.key_start import start_keys
 from stm_jax.weights.any_source import read_weights
 from stm_jax.weights.entries import check_entries
+from stm_jax.weights.files import read_safetensors
 from stm_jax.weights.pytorch import variable_shapes
 from stm_jax.weights.trunk import with_trunk
 
@@ -87,10 +87,10 @@ def initial_model(config: TrainConfig, given: Model | None) -> Model:
 
 
 def _read_trunk(config: TrainConfig) -> dict[str, np.ndarray]:
-    try:
-        return load_file(str(config.trunk))
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"the trunk {config.trunk} cannot be read: {error}") from error
+    trunk = pathlib.Path(str(config.trunk))
+    if not trunk.is_file():
+        raise InputError(f"the trunk {trunk} cannot be read: no such file; give another, or None")
+    return read_safetensors(trunk)[0]
 
 
 def _flat(model: Model) -> dict[str, Any]:

@@ -5,19 +5,23 @@ is the step: batch i is the same whoever makes it.
 """
 
 import contextlib
-import json
 import os
 import pathlib
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import flax.traverse_util
 import jax
 import orbax.checkpoint as ocp
 
 from stm_jax.config import ModelConfig
 from stm_jax.errors import InputError
+from stm_jax.json_files import load_json
 from stm_jax.nn.model import Model
+from stm_jax.weights.entries import check_entries
+from stm_jax.weights.files import model_from
+from stm_jax.weights.pytorch import variable_shapes
 
 CONFIG = "config.json"
 KEPT = 3
@@ -136,9 +140,8 @@ def model_of(run: pathlib.Path) -> ModelConfig:
     if not (run / CONFIG).is_file():
         raise InputError(f"{run} is no training run: it has no {CONFIG}")
     try:
-        fields = json.loads((run / CONFIG).read_text())["model"]
-        return ModelConfig(**{**fields, "blocks": tuple(fields["blocks"])})
-    except (ValueError, KeyError, TypeError) as error:
+        return model_from(load_json(run / CONFIG))
+    except InputError as error:
         raise InputError(
             f"{run / CONFIG} is damaged ({error}); copy it from the run again"
         ) from error
@@ -148,19 +151,52 @@ def load_checkpoint(run: pathlib.Path) -> Model:
     """Returns the model of a run's newest checkpoint.
 
     Raises:
-        InputError: The folder is no run, or has no checkpoint.
+        InputError: The folder is no run, has no checkpoint, the newest is damaged (then the newest
+            whole one is named), or is of another network than the configuration beside it.
     """
     config = model_of(run)
-    if not (run / "checkpoints").is_dir():
+    folder = run / "checkpoints"
+    steps = sorted(ocp.utils.checkpoint_steps(folder), reverse=True) if folder.is_dir() else []
+    if not steps:
         raise InputError(f"{run} has no checkpoint yet; wait for the first, or train further")
-    reading = ocp.CheckpointManagerOptions(read_only=True)
-    with ocp.CheckpointManager((run / "checkpoints").absolute(), options=reading) as manager:
-        step = manager.latest_step()
-        if step is None:
-            raise InputError(f"{run} has no checkpoint yet; wait for the first, or train further")
-        # It may have been saved on other devices than there are here.
-        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        args = ocp.args.Composite(state=ocp.args.StandardRestore(fallback_sharding=here))
-        state = manager.restore(step, args=args)["state"]
-    params = state.get("average") or state["params"]
-    return Model(config, {"params": params, "batch_stats": state["batch_stats"]})
+    newest, *before = steps
+    try:
+        state = _read(folder / str(newest))
+    except Exception as error:  # what a damaged file raises depends on where it is damaged
+        whole = next((step for step in before if _is_whole(folder / str(step))), None)
+        remedy = (
+            "none before it can be read either: take another run"
+            if whole is None
+            else f"the last good one is of step {whole}: move {newest} away to take that"
+        )
+        raise InputError(f"checkpoint {newest} in {folder} is damaged; {remedy}") from error
+    params = state.get("average") or state.get("params")
+    variables = {"params": params or {}, "batch_stats": state.get("batch_stats") or {}}
+    flat = flax.traverse_util.flatten_dict(variables, sep="/")
+    check_entries(
+        flat,
+        {path: shape.shape for path, shape in variable_shapes(config).items()},
+        f"checkpoint {newest} in {folder}, which is {config.name} by {run / CONFIG},",
+        f"put the {CONFIG} back that the run was begun with",
+    )
+    return Model(config, variables)
+
+
+def _read(checkpoint: pathlib.Path) -> dict[str, Any]:
+    """Returns the state in a checkpoint's folder; raises anything where it is damaged."""
+    # It may have been saved on other devices than there are here.
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    # Not by a manager of checkpoints, which warns of each option that reading implies.
+    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+        return reader.restore(
+            (checkpoint / "state").absolute(),
+            args=ocp.args.StandardRestore(fallback_sharding=here),  # pyright: ignore
+        )
+
+
+def _is_whole(checkpoint: pathlib.Path) -> bool:
+    try:
+        _read(checkpoint)
+    except Exception:  # as in `load_checkpoint`
+        return False
+    return True

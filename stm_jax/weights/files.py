@@ -14,11 +14,14 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from stm_jax.checks import check_model, shown
 from stm_jax.config import ModelConfig
 from stm_jax.errors import InputError
 from stm_jax.files import write_whole
+from stm_jax.json_files import from_json, parse_json
 from stm_jax.nn.model import Model
 from stm_jax.weights.entries import check_entries
+from stm_jax.weights.kinds import kind_of
 from stm_jax.weights.pytorch import variable_shapes
 
 FORMAT = "stm_jax"
@@ -48,8 +51,10 @@ def load(weights: str | os.PathLike[str]) -> Model:
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in BUNDLED.glob("*.safetensors"))) or "none"
         raise InputError(f"no weights {weights}: no such file or folder; bundled are: {names}")
-    if path.suffix in (".pth", ".pt"):
-        raise InputError(f"{path} is a PyTorch file; first: stm-jax convert {path} OUT.safetensors")
+    kind = kind_of(path)
+    if kind != "safetensors":
+        what = "a PyTorch file" if kind == "pytorch" else "an .npz file"
+        raise InputError(f"{path} is {what}; first: stm-jax convert {path} OUT.safetensors")
     return _load_file(path)
 
 
@@ -101,10 +106,28 @@ def read_safetensors(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[st
         with safetensors.safe_open(path, framework="numpy") as file:
             names, metadata = file.keys(), file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in names}
-    except (OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"{path} is no whole safetensors file ({error}); get it again") from error
+    except (AttributeError, KeyError, TypeError) as error:  # of a dtype that NumPy lacks
+        raise InputError(
+            f"{path} holds numbers of another kind than float32, float16, bfloat16 or integers "
+            f"({shown(error)}): save it as float32"
+        ) from error
+    except (OSError, ValueError, MemoryError, safetensors.SafetensorError) as error:
+        reason = shown(" ".join(str(error).split()) or type(error).__name__)
+        raise InputError(f"{path} is no whole safetensors file ({reason}); get it again") from error
     bfloat16 = {name for name, array in arrays.items() if array.dtype == jnp.bfloat16}
     return arrays | {name: arrays[name].astype(np.float32) for name in bfloat16}, metadata
+
+
+def model_from(content: Any) -> ModelConfig:
+    """Returns the network that the object around it has as "config", or else as "model".
+
+    Raises:
+        InputError: It is none, or of a size that no network has.
+    """
+    fields = content.get("config", content.get("model")) if isinstance(content, dict) else None
+    config = from_json(ModelConfig, fields, "the configuration")
+    check_model(config, "the configuration")
+    return config
 
 
 def _load_file(path: pathlib.Path) -> Model:
@@ -115,8 +138,7 @@ def _load_file(path: pathlib.Path) -> Model:
             f"stm-jax convert {path} OUT.safetensors"
         )
     try:
-        fields = json.loads(metadata[FORMAT])["config"]
-        config = ModelConfig(**{**fields, "blocks": tuple(fields["blocks"])})
+        config = model_from(parse_json(metadata[FORMAT], "the configuration"))
         shapes = variable_shapes(config)
     except (ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise InputError(

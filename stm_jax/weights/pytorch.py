@@ -12,12 +12,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stm_jax.checks import check_model
 from stm_jax.config import PRESETS, ModelConfig
 from stm_jax.errors import InputError
 from stm_jax.nn.model import Model
 from stm_jax.nn.stm import Variables, initialize
 from stm_jax.weights.entries import check_entries
 from stm_jax.weights.table import STM_TABLE, Row, pytorch_entry
+
+COUNTS = "/count$"
+COUNTED = re.compile(COUNTS).search
+"""Which variables are num_batches_tracked."""
 
 
 def from_pytorch(state_dict: Mapping[str, np.ndarray]) -> Model:
@@ -35,14 +40,20 @@ def from_pytorch(state_dict: Mapping[str, np.ndarray]) -> Model:
     """
     arrays = {name.removeprefix("module."): np.asarray(a) for name, a in state_dict.items()}
     config = config_of(arrays)
+    check_model(config, "the state dict's network")
+    shapes = variable_shapes(config)
     variables = assemble(
         arrays,
         STM_TABLE,
-        variable_shapes(config),
+        shapes,
         what="the state dict",
         remedy="give the whole state dict of an STM with the original implementation's names",
+        optional=COUNTS,
     )
-    return Model(config, variables)
+    # Batch norms that nothing is learnt with have no use for it; PyTorch before 0.4 had none.
+    flat = {path: jnp.zeros(s.shape, s.dtype) for path, s in shapes.items() if COUNTED(path)}
+    flat |= flax.traverse_util.flatten_dict(variables, sep="/")
+    return Model(config, flax.traverse_util.unflatten_dict(flat, sep="/"))
 
 
 def to_pytorch(model: Model) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from stm_jax.nn.model import Model
-from stm_jax.weights.pytorch import assemble, variable_shapes
+from stm_jax.weights.pytorch import COUNTS, assemble, variable_shapes
 from stm_jax.weights.table import trunk_table
 
 ENCODERS = ("memory_encoder", "query_encoder")
@@ -44,7 +44,7 @@ def with_trunk(model: Model, trunk: dict[str, np.ndarray]) -> Model:
             wanted,
             what=f"the trunk of {model.config.name}",
             remedy="give a ResNet with torchvision's names, from conv1 to layer3",
-            optional="/count$",
+            optional=COUNTS,
         )
         flat.update(flax.traverse_util.flatten_dict(assembled, sep="/"))
     for plane, factor in (("conv_mask", 0.2), ("conv_others", 0.0)):
