@@ -83,8 +83,7 @@ def sequence_pictures(
 
 def whole_picture(path: pathlib.Path) -> str:
     """Returns the picture in a file as WebP in base64."""
-    with Image.open(path) as picture:
-        return _encoded(picture.convert("RGB"), format="WEBP", quality=QUALITY, method=4)
+    return _encoded(Image.fromarray(read_rgb(path)), format="WEBP", quality=QUALITY, method=4)
 
 
 def mask_picture(ids: UInt8[np.ndarray, "height width"]) -> str:
