@@ -17,6 +17,8 @@ from stm_jax.files import write_whole
 
 MAX_OBJECTS = 64  # more than any data set has, fewer than the values of a photograph
 VOID = 255
+NOISE = 48  # grey levels by which JPEG may change black and white
+HALF = 128  # from here on, a soft edge is the object
 SAVE_AS = "save it as a palette PNG, or with grey values 0 and 255 (one object) or 0, 1, 2, ..."
 
 
@@ -47,10 +49,10 @@ def mask_of(image: Image.Image, path: Encoded) -> UInt8[np.ndarray, "height widt
     if image.mode == "P":
         return _ids_of_palette(image, path)
     if image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I"):
-        return _ids_of_grey(_flattened(image), path)
+        return _ids_of_grey(flattened(image), path)
     if image.mode == "F":
         raise InputError(f"{path} holds real numbers, not object ids: {SAVE_AS}")
-    return _ids_of_colour(_flattened(image), path)
+    return _ids_of_colour(flattened(image), path)
 
 
 def check_first_mask(
@@ -103,7 +105,7 @@ def _ids_of_palette(image: Image.Image, path: Encoded) -> UInt8[np.ndarray, "hei
 
 
 def _ids_of_grey(grey: np.ndarray, path: Encoded) -> UInt8[np.ndarray, "height width"]:
-    _check_flat(grey, path)
+    check_flat(grey, path)
     values = np.unique(grey)
     values = values[values > 0]
     if len(values) == 1 and values[0] > MAX_OBJECTS:
@@ -131,7 +133,7 @@ def _ids_of_colour(
         return _ids_of_grey(rgb[..., 0], path)
     if len(codes) == 2 and codes[0] == 0:
         return where.astype(np.uint8)
-    _check_flat(packed, path)
+    check_flat(packed, path)
     raise InputError(
         f"{path} has {len(codes)} colours and not all are of the DAVIS palette: {SAVE_AS}"
     )
@@ -141,14 +143,14 @@ def _checked_ids(
     ids: UInt8[np.ndarray, "height width"], path: Encoded
 ) -> UInt8[np.ndarray, "height width"]:
     """Returns the ids with void as background, or raises InputError if they show no mask."""
-    _check_flat(ids, path)
+    check_flat(ids, path)
     objects = (ids > 0) & (ids != VOID)
     if objects.any():
         return np.where(objects, ids, 0).astype(np.uint8)
     return (ids > 0).astype(np.uint8)
 
 
-def _check_flat(values: np.ndarray, path: Encoded) -> None:
+def check_flat(values: np.ndarray, path: Encoded) -> None:
     """Raises InputError if the values are too many, or change too often, for a mask."""
     distinct = len(np.unique(values))
     flat = (values[:, 1:] == values[:, :-1]).mean() if values.shape[1] > 1 else 1.0
@@ -158,6 +160,13 @@ def _check_flat(values: np.ndarray, path: Encoded) -> None:
             f"{path} has {distinct} different values, as a photograph or a mask with smoothed"
             f" edges or JPEG noise has, so it is no mask of objects: {SAVE_AS}"
         )
+
+
+def is_soft(grey: UInt8[np.ndarray, "height width"]) -> bool:
+    """Whether it is black and white but for edges: smoothed, as by JPEG, or as saliency masks."""
+    between = np.count_nonzero((grey > NOISE) & (grey < VOID - NOISE))
+    white = np.count_nonzero(grey >= VOID - NOISE)
+    return between <= 4 * white and 3 * between <= grey.size
 
 
 def _davis_ids(colours: np.ndarray) -> UInt8[np.ndarray, " colours"] | None:
@@ -172,7 +181,7 @@ def _pack(colours: np.ndarray) -> np.ndarray:
     return red << 16 | green << 8 | blue
 
 
-def _flattened(image: Image.Image) -> np.ndarray:
+def flattened(image: Image.Image) -> np.ndarray:
     """Returns grey (height, width) or colour (height, width, 3), 0 where it is transparent."""
     if image.mode.startswith("I"):
         return np.array(image)

@@ -19,8 +19,8 @@ class Sample:
 
     Attributes:
         image: The RGB picture.
-        mask: The mask, of whatever kind; or the outlines that it is drawn from.
-        merged: Whether all objects count as one (DAVIS 2016).
+        mask: The mask, as `read_truth` takes it; or the outlines that it is drawn from.
+        merged: Whether all objects count as one, as of `read_truth`.
     """
 
     image: Encoded
@@ -71,11 +71,9 @@ class Sample:
         """Returns the mask alone, as ids; raises InputError if it cannot be read."""
         if isinstance(self.mask, Outlines):
             return self.mask.ids()
-        ids = read_truth(self.mask)
-        counts = counts_of(ids)
-        if counts[VOID]:  # alone it is an object, only beside others it is void
-            ids = np.where(ids == VOID, 0, ids) if counts[1:VOID].any() else ids > 0
-        return (ids > 0 if self.merged else ids).astype(np.uint8, copy=False)
+        ids = read_truth(self.mask, self.merged)
+        void = ids == VOID
+        return np.where(void, np.uint8(0), ids) if void.any() else ids
 
     def ids_with_object(self) -> UInt8[np.ndarray, "height width"]:
         """As `ids`, but a mask that shows no object is an InputError as well."""
