@@ -11,7 +11,8 @@ from jaxtyping import UInt8
 
 from stm_jax.commands.shared.options import ModelOptions, ResultOptions, VideoOptions
 from stm_jax.commands.shared.segment_folder import SegmentFolder
-from stm_jax.data.masks import read_mask, write_mask
+from stm_jax.data.masks import write_mask
+from stm_jax.data.truth_masks import read_truth
 from stm_jax.data.video_files import Frames, VideoWriter
 from stm_jax.errors import InputError
 from stm_jax.report.overlay import overlay
@@ -111,7 +112,7 @@ def _segment(
             for index, frame in enumerate(frames.read()):
                 name = frames.name_of(index)
                 if index < resumed:
-                    ids = read_mask(folder.mask(name))
+                    ids = read_truth(folder.mask(name))
                 else:
                     if index == resumed:
                         progress.say(_compiling(frames, first_mask))

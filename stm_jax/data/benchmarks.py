@@ -27,7 +27,7 @@ from stm_jax.data.layouts import (
     pictures,
     read_meta,
 )
-from stm_jax.data.masks import VOID
+from stm_jax.data.mask_values import VOID
 from stm_jax.data.truth_masks import are_merged, read_truth
 from stm_jax.errors import InputError
 

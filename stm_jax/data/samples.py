@@ -8,7 +8,7 @@ from jaxtyping import Int, UInt8
 
 from stm_jax.data.coco import Outlines
 from stm_jax.data.image_files import Encoded, decoded_rgb, opened, upright_size
-from stm_jax.data.masks import VOID
+from stm_jax.data.mask_values import VOID
 from stm_jax.data.truth_masks import read_truth
 from stm_jax.errors import InputError
 

@@ -12,8 +12,18 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from stm_jax.data.flat_colours import flat_colours
 from stm_jax.data.image_files import Encoded, open_image
-from stm_jax.data.masks import HALF, MAX_OBJECTS, VOID, check_flat, flattened, is_soft, mask_of
+from stm_jax.data.mask_values import (
+    HALF,
+    MAX_OBJECTS,
+    VOID,
+    check_flat,
+    davis_ids,
+    flattened,
+    is_soft,
+    packed,
+)
 from stm_jax.errors import InputError
 
 LOOKED_AT = 20  # masks, to find what a data set's are
@@ -47,7 +57,7 @@ def read_truth(path: Encoded, merged: bool = False) -> UInt8[np.ndarray, "height
     if image.mode == "L" or image.mode.startswith("I"):
         return _ids_of_grey(np.array(image), path)
     values = _grey_values(image)
-    return mask_of(image, path) if values is None else _ids_of_grey(values, path)
+    return _ids_of_colour(image, path) if values is None else _ids_of_grey(values, path)
 
 
 def are_merged(masks: Sequence[Encoded], where: str) -> bool:
@@ -62,6 +72,7 @@ def are_merged(masks: Sequence[Encoded], where: str) -> bool:
         where: What they are of, for the line.
     """
     white, soft = False, False
+    lone: set[int] = set()  # colours that stand alone on black
     step = max(1, -(-len(masks) // LOOKED_AT))
     for path in masks[::step]:
         if path.name.endswith(".mat"):
@@ -78,7 +89,11 @@ def are_merged(masks: Sequence[Encoded], where: str) -> bool:
             continue
         values = _grey_values(image)
         if values is None:
-            return False
+            codes = set(np.unique(packed(flattened(image))).tolist()) - {0}
+            if len(codes) != 1:
+                return False
+            lone |= codes
+            continue
         counts = np.bincount(values.ravel(), minlength=VOID + 1)[1:]
         high = np.flatnonzero(counts[MAX_OBJECTS : VOID - 1])
         if len(high) > 1 and not is_soft(values):  # no mask: its reader says so
@@ -89,7 +104,7 @@ def are_merged(masks: Sequence[Encoded], where: str) -> bool:
         white |= bool(counts.any())
     if soft:
         _logger.warning("%s: grey masks with soft edges, which are cut at half", where)
-    return white
+    return len(lone) == 1 if lone else white
 
 
 def is_grey_ramp(image: Image.Image) -> bool:
@@ -103,7 +118,7 @@ def _one_object(image: Image.Image, path: Encoded) -> UInt8[np.ndarray, "height 
         return _one(np.array(image))
     values = _grey_values(image)
     if values is None:
-        return (mask_of(image, path) > 0).astype(np.uint8)
+        return (_ids_of_colour(image, path, merged=True) > 0).astype(np.uint8)
     highest = values.max(initial=0)
     if highest <= MAX_OBJECTS:
         return (values > 0).astype(np.uint8)
@@ -137,6 +152,25 @@ def _ids_of_grey(values: np.ndarray, path: Encoded) -> UInt8[np.ndarray, "height
     if highest > MAX_OBJECTS // 4:
         check_flat(ids, path)
     return ids
+
+
+def _ids_of_colour(
+    image: Image.Image, path: Encoded, merged: bool = False
+) -> UInt8[np.ndarray, "height width"]:
+    """Returns the ids of the DAVIS palette's colours; if merged, whatever is not black."""
+    rgb = flattened(image)
+    codes, where = np.unique(packed(rgb), return_inverse=True)
+    colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
+    ids = davis_ids(colours)
+    if ids is not None:
+        return ids[where.reshape(rgb.shape[:2])]
+    found = flat_colours(rgb) if merged else None
+    if found is not None and not found[1].any(axis=1).all():
+        return found[1].any(axis=1)[found[0]].astype(np.uint8)
+    raise InputError(
+        f"{path} has {len(codes)} colours that are not of the DAVIS palette, and which objects they"
+        " are nobody can tell: save it as a palette PNG, or with grey values 0, 1, 2, ..."
+    )
 
 
 def _grey_values(image: Image.Image) -> UInt8[np.ndarray, "height width"] | None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.data.image_files import read_rgb
-from stm_jax.data.masks import VOID
+from stm_jax.data.mask_values import VOID
 from stm_jax.data.palette import davis_palette
 from stm_jax.eval.predictions import Problem, find_predictions, read_prediction
 from stm_jax.report.overlay import bright_palette, outline
