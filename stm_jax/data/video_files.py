@@ -19,7 +19,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
 from jaxtyping import UInt8
 
-from stm_jax.data.image_files import natural, read_rgb
+from stm_jax.data.image_files import check_is_file, natural, read_rgb
 from stm_jax.errors import InputError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
@@ -210,7 +210,7 @@ def _open_folder(path: pathlib.Path) -> ImageFolder:
         (
             file
             for file in path.iterdir()
-            if file.suffix.lower() in PICTURES and not file.name.startswith(".") and file.is_file()
+            if file.suffix.lower() in PICTURES and not file.name.startswith(".")
         ),
         key=natural,
     )
@@ -220,6 +220,7 @@ def _open_folder(path: pathlib.Path) -> ImageFolder:
         )
     named: dict[str, pathlib.Path] = {}
     for file in files:
+        check_is_file(file)
         if file.stem in named:
             raise InputError(
                 f"{path} has two pictures of one name, {named[file.stem].name} and {file.name}:"

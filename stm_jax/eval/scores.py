@@ -107,6 +107,8 @@ def scores_from_json(content: Any, source: object = "the scores") -> Scores:
             sequence, _, object_id = name.rpartition("_")
             key = sequence, int(object_id)
             j, f = (tuple(float(value) for value in values[measure]) for measure in "JF")
+            if not all(0 <= value <= 1 for value in (*j, *f)):  # NaN is neither
+                raise ValueError(f"{name} has values that are not from 0 to 1")
             objects[key] = ObjectScores(key[1], j, f)
             frames[key] = tuple(str(frame) for frame in values["names"])
             if not len(j) == len(f) == len(frames[key]) > 0:
