@@ -109,7 +109,7 @@ def _segment(
         if resumed:
             progress.say(f"going on after {resumed} frames that are done; redrawing the overlay")
         try:
-            for index, frame in enumerate(frames.read()):
+            for index, (frame, shown_at) in enumerate(frames.timed()):
                 name = frames.name_of(index)
                 if index < resumed:
                     ids = read_truth(folder.mask(name))
@@ -122,7 +122,7 @@ def _segment(
                         ids = segmenter.step(frame)
                     write_mask(folder.mask(name), ids)
                     done = index + 1
-                video.write(overlay(frame, ids))
+                video.write(overlay(frame, ids), shown_at)
                 progress.update(index + 1, segmented=index >= resumed)
                 if stop_asked():
                     save()

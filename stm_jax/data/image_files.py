@@ -48,11 +48,11 @@ def readable(picture: Encoded) -> pathlib.Path | io.BytesIO:
 
 
 @contextlib.contextmanager
-def opened(picture: Encoded) -> Iterator[Image.Image]:
+def opened(picture: Encoded, *, several: bool = False) -> Iterator[Image.Image]:
     """Yields the picture, of which only the head is read until somebody asks for more.
 
     The one door by which pictures come in. What goes wrong inside the `with` block is told as an
-    InputError of the picture, too.
+    InputError of the picture, too. With `several`, an animation is taken as well.
 
     Raises:
       InputError: there is no such file, it is no ordinary file (a folder, a device, a pipe), no
@@ -68,7 +68,11 @@ def opened(picture: Encoded) -> Iterator[Image.Image]:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(readable(picture), formats=FORMATS) as image:
-                if image.format in ANIMATED and getattr(image, "is_animated", False):
+                if (
+                    not several
+                    and image.format in ANIMATED
+                    and getattr(image, "is_animated", False)
+                ):
                     raise InputError(
                         f"{picture} holds several pictures, one after the other: give it as the"
                         " video, or each of its pictures as a file"
@@ -126,6 +130,20 @@ def read_rgb(path: Encoded) -> UInt8[np.ndarray, "height width 3"]:
     """
     with opened(path) as image:
         return decoded_rgb(image)
+
+
+def animation(path: pathlib.Path) -> Iterator[tuple[UInt8[np.ndarray, "height width 3"], float]]:
+    """Yields the frames of an animation, each with how long it is shown, in milliseconds.
+
+    Raises:
+      InputError: as of `opened`.
+    """
+    with opened(path, several=True) as image:
+        for index in range(getattr(image, "n_frames", 1)):
+            image.seek(index)
+            image.load()
+            rgb = np.array(image.convert("RGB"))
+            yield rgb, float(image.info.get("duration", 0))
 
 
 def decoded_rgb(
