@@ -71,13 +71,28 @@ def test_davis2016_merges_all_objects(davis, pairs):
     np.testing.assert_array_equal(cat.given_mask(0), expected % 255)
 
 
-@pytest.mark.parametrize("mode", ["L", "LA", "RGB"])
-def test_grey_masks_of_0_and_255_are_one_object(davis, mode):
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "I;16"])
+def test_255_is_the_object_where_all_masks_are_black_and_white(davis, mode):
     mask = boxes(32, 48, (1,))
-    Image.fromarray(mask * 255).convert(mode).save(davis / "Annotations/480p/cat/00000.png")
-    cat, _ = benchmark_sequences(davis, "davis2017")
-    assert cat.given == {0: (1,)}
-    np.testing.assert_array_equal(cat.truth(0), mask)
+    for path in davis.glob("Annotations/480p/*/*.png"):
+        white = np.uint16(65535) if mode == "I;16" else np.uint8(255)
+        Image.fromarray(mask * white).convert(mode).save(path)
+    (davis / "ImageSets/2016").mkdir(exist_ok=True)
+    (davis / "ImageSets/2016/val.txt").write_text("cat\n")
+    for protocol in ("davis2016", "folder"):
+        cat, *_ = benchmark_sequences(davis, protocol)
+        assert cat.given == {0: (1,)}
+        np.testing.assert_array_equal(cat.truth(0), mask)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB"])
+def test_255_alone_is_void_where_masks_show_several_objects(davis, mode):
+    mask = boxes(32, 48, (1,)) * 255
+    path = davis / "Annotations/480p/cat/00001.png"
+    Image.fromarray(mask).convert(mode).save(path)
+    for protocol in ("davis2017", "folder"):
+        cat, _ = benchmark_sequences(davis, protocol)
+        np.testing.assert_array_equal(cat.truth(1), mask)
 
 
 def test_full_resolution_is_taken_where_there_is_no_480p(davis):
@@ -168,14 +183,18 @@ def test_palettes(tmp_path):
     mask = boxes(32, 48, (3,))
     write_palette(tmp_path / "own.png", mask, OTHER_PALETTE)
     np.testing.assert_array_equal(read_truth(tmp_path / "own.png"), mask)
-    # An editor has sorted the colours of DAVIS: index 1 has the colour of object 3.
-    sorted_colours = np.zeros((256, 3), np.uint8)
-    sorted_colours[1] = [128, 128, 0]
-    write_palette(tmp_path / "sorted.png", (mask > 0).astype(np.uint8), sorted_colours)
-    np.testing.assert_array_equal(read_truth(tmp_path / "sorted.png"), mask)
+    # The index is the object, whatever its colour, and if other entries have it, too.
+    other = np.zeros((256, 3), np.uint8)
+    for colour in ([128, 128, 0], [1, 1, 1], [255, 255, 255]):
+        other[3] = colour
+        write_palette(tmp_path / "other.png", mask, other)
+        np.testing.assert_array_equal(read_truth(tmp_path / "other.png"), mask)
     grey = np.repeat(np.arange(256)[:, None], 3, axis=1)
-    write_palette(tmp_path / "grey.png", (mask > 0) * np.uint8(255), grey)
-    np.testing.assert_array_equal(read_truth(tmp_path / "grey.png"), mask > 0)
+    write_palette(tmp_path / "grey.png", mask, grey)
+    np.testing.assert_array_equal(read_truth(tmp_path / "grey.png"), mask)
+    write_palette(tmp_path / "white.png", (mask > 0) * np.uint8(255), grey)
+    np.testing.assert_array_equal(read_truth(tmp_path / "white.png"), (mask > 0) * 255)
+    np.testing.assert_array_equal(read_truth(tmp_path / "white.png", merged=True), mask > 0)
 
 
 def spoil(davis: pathlib.Path, how: str) -> None:

@@ -99,7 +99,7 @@ def test_a_large_picture_is_decoded_smaller(tmp_path: pathlib.Path, monkeypatch,
         "rgb",
         lambda self, size, shrink=1: shrinks.append(shrink) or original(self, size, shrink),
     )
-    sample = Sample(tmp_path / "a.jpg", tmp_path / "a.png")
+    sample = Sample(tmp_path / "a.jpg", tmp_path / "a.png", merged=True)
     for seed in range(12):
         clip = clip_from_photograph(sample, [], np.random.default_rng(seed), length=3, size=32)
         white = clip["frames"][..., 0] > 0.75 * clip["frames"].max()  # what is outside is grey

@@ -5,9 +5,9 @@ import pathlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from stm_jax.data.masks import check_first_mask, read_mask, write_mask
+from stm_jax.data.masks import check_first_mask, read_hand_mask, read_mask, write_mask
 from stm_jax.data.palette import davis_palette
 from stm_jax.errors import InputError
 
@@ -68,11 +68,19 @@ def test_palette_picture_gives_its_indices(tmp_path):
     assert read_mask(path).dtype == np.uint8
 
 
-def test_davis_colours_in_another_order_give_their_ids(tmp_path):
-    # An editor that sorts colours: index 0 is object 2, index 1 the background, index 2 object 1.
-    order = np.array([1, 2, 0])
-    path = save_palette(tmp_path, order[IDS], [(0, 128, 0), (0, 0, 0), (128, 0, 0)])
-    np.testing.assert_array_equal(read_mask(path), IDS)
+@pytest.mark.parametrize(
+    "colours",
+    [
+        [(0, 128, 0), (0, 0, 0), (128, 0, 0)],  # those of DAVIS in another order
+        [(0, 0, 0), (64, 64, 64), (128, 128, 128)],
+        [(255, 255, 255), (0, 0, 0), (128, 0, 0)],
+        [(9, 9, 9)] * 3,
+    ],
+)
+def test_the_index_is_the_object_whatever_its_colour(tmp_path, colours):
+    np.testing.assert_array_equal(read_mask(save_palette(tmp_path, IDS, colours)), IDS)
+    alone = ONE * 2
+    np.testing.assert_array_equal(read_mask(save_palette(tmp_path, alone, colours)), alone)
 
 
 def test_black_and_white_palette_gives_one_object_whatever_its_order(tmp_path):
@@ -162,15 +170,108 @@ def test_dark_photograph(tmp_path):
     assert "photograph" in refused(save(tmp_path, dark))
 
 
-def test_smoothed_edges(tmp_path):
-    edge = np.array([[0, 0, 64, 128, 191, 255, 255]], np.uint8)
-    assert "smoothed edges" in refused(save(tmp_path, edge))
-    assert "smoothed edges" in refused(save(tmp_path, edge, "RGB"))
+SOFT = "black and white, cut at half"
 
 
-def test_colours_that_are_no_ids(tmp_path):
-    path = save(tmp_path, np.array([[[0, 0, 0], [255, 0, 0], [0, 0, 255]]], np.uint8))
-    assert "DAVIS palette" in refused(path)
+def disc(size: int = 64, radius: int = 18, at: int = 30) -> np.ndarray:
+    rows, columns = np.mgrid[:size, : size + 20]
+    return (np.hypot(rows - at, columns - at) < radius).astype(np.uint8)
+
+
+def smoothed(pixels: np.ndarray, radius: float = 1.5) -> np.ndarray:
+    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
+
+
+def almost(found: np.ndarray, wanted: np.ndarray) -> bool:
+    """Whether the same ids are there, and masks differ at some pixels of their outline only."""
+    same = np.unique(found).tolist() == np.unique(wanted).tolist()
+    return same and (found != wanted).mean() < 0.01
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_soft_edges_of_one_object_are_cut_at_half(tmp_path, mode, ending):
+    path = tmp_path / f"mask.{ending}"
+    soft = smoothed(disc() * np.uint8(255))
+    Image.fromarray(soft).convert(mode).save(path)
+    mask = read_hand_mask(path)
+    assert mask.kind == SOFT and almost(mask.ids, (soft >= 128).astype(np.uint8))
+
+
+def test_faint_edges_are_no_objects(tmp_path):
+    grey = disc() * np.uint8(255)
+    grey[disc(radius=19) > grey] = 30
+    mask = read_hand_mask(save(tmp_path, grey))
+    np.testing.assert_array_equal(mask.ids, disc())
+    assert mask.kind == SOFT
+
+
+def colours_of(ids: np.ndarray, ground: int, count: int) -> np.ndarray:
+    table = np.full((count + 1, 3), ground, np.uint8)
+    table[1:] = np.random.default_rng(count).permutation(
+        [
+            (250, 20, 30),
+            (20, 200, 40),
+            (30, 60, 240),
+            (240, 220, 20),
+            (120, 20, 160),
+            (20, 200, 230),
+        ]
+    )[:count]
+    return table[ids]
+
+
+@pytest.mark.parametrize(("ground", "count"), [(0, 1), (255, 1), (0, 2), (255, 2), (0, 6)])
+@pytest.mark.parametrize("ending", ["hard.png", "soft.png", "mask.jpg"])
+def test_flat_colours_are_an_object_each(tmp_path, ground, count, ending):
+    ids = np.zeros((96, 144), np.uint8)
+    for number in range(count):
+        row, column = divmod(number, 3)
+        ids[8 + 46 * row : 42 + 46 * row, 6 + 46 * column : 44 + 46 * column] = number + 1
+    rgb = colours_of(ids, ground, count)
+    soft = smoothed(rgb, 1) if ending != "hard.png" else rgb
+    Image.fromarray(soft).save(tmp_path / ending, quality=90)
+    mask = read_hand_mask(tmp_path / ending)
+    assert len(mask.object_ids) == count and "flat colours on" in mask.kind
+    number_of = {int(np.bincount(mask.ids[ids == i]).argmax()): i for i in range(1, count + 1)}
+    assert sorted(number_of) == list(range(1, count + 1))
+    found = np.array([0, *(number_of[i] for i in range(1, count + 1))])[mask.ids]
+    assert almost(found.astype(np.uint8), ids)
+
+
+def test_davis_colours_with_soft_edges_give_their_ids(tmp_path):
+    ids = disc() * np.uint8(2)
+    ids[50:62, 60:80] = 5
+    mask = read_hand_mask(save(tmp_path, smoothed(davis_palette()[ids], 1)))
+    assert almost(mask.ids, ids)
+
+
+@pytest.mark.parametrize("inside", ["photograph", "black", "red"])
+def test_what_is_opaque_of_a_cut_out_is_the_object(tmp_path, inside):
+    rgba = np.zeros((64, 84, 4), np.uint8)
+    if inside == "photograph":
+        rgba[..., :3] = np.random.default_rng(0).integers(0, 256, (64, 84, 3))
+    elif inside == "red":
+        rgba[..., 0] = 255
+    rgba[..., 3] = smoothed(disc() * np.uint8(255))
+    mask = read_hand_mask(save(tmp_path, rgba))
+    assert "cut-out" in mask.kind and almost(mask.ids, disc())
+
+
+def test_what_a_mask_is_taken_for_is_said_in_one_line(tmp_path):
+    path = save_palette(tmp_path, IDS, davis_palette().tolist())
+    assert read_hand_mask(path).described() == "palette picture, objects 1, 2"
+    inverted = read_hand_mask(save(tmp_path, (1 - disc()) * np.uint8(255)))
+    assert inverted.looks_inverted and "is the mask inverted?" in inverted.described()
+    assert not read_hand_mask(save(tmp_path, disc() * np.uint8(255))).looks_inverted
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_smooth_photograph_is_refused(tmp_path, seed):
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+    rgb = np.asarray(Image.fromarray(coarse).resize((96, 64), Image.Resampling.BICUBIC))
+    for pixels in (rgb, rgb[..., 0]):
+        assert "photograph" in refused(save(tmp_path, pixels))
 
 
 def test_decompression_bomb(tmp_path, monkeypatch):

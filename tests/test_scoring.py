@@ -303,3 +303,36 @@ def test_csv_has_a_row_for_each_object_and_all(walk, tmp_path):
         "walk,2,0.75,0.75,0.75,0.5,0.75,0.75,0.5",
         "global,,0.75,0.75,0.75,0.5,0.75,0.75,0.5",
     ]
+
+
+def test_masks_numbered_from_1_are_never_scored(walk, tmp_path):
+    folder = tmp_path / "masks/walk"
+    for frame in range(5, -1, -1):
+        (folder / f"{frame:05d}.png").rename(folder / f"{frame + 1:05d}.png")
+    for strict in (False, True):
+        with pytest.raises(InputError, match=r"00006\.png: of no frame.*are 00000 to 00005"):
+            score(tmp_path / "masks", walk, "davis2017", strict=strict)
+
+
+def test_a_mask_of_no_frame_is_named(walk, tmp_path):
+    for name in ("00009.png", "mean.png"):
+        write_palette(tmp_path / "masks/walk" / name, moving(6)[0])
+    scores = score(tmp_path / "masks", walk, "davis2017")
+    assert scores.global_score.j_and_f == 1.0
+    (line,) = scores.problems
+    assert "00009.png, mean.png: of no frame" in line
+    with pytest.raises(InputError, match=r"00009\.png, mean\.png: of no frame"):
+        score(tmp_path / "masks", walk, "davis2017", strict=True)
+
+
+def test_other_zeros_before_a_number_are_named(walk, tmp_path):
+    (tmp_path / "masks/walk/00003.png").rename(tmp_path / "masks/walk/3.png")
+    (line,) = score(tmp_path / "masks", walk, "davis2017").problems
+    assert r"00003.png: is missing; there is 3.png, with other zeros" in line
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1.5, -0.1])
+def test_scores_that_are_none_are_refused(value):
+    content = {"a_1": {"names": ["0"], "J": [value], "F": [1]}}
+    with pytest.raises(InputError, match="a_1 has values that are not from 0 to 1"):
+        scores_from_json({"frames": content, "protocol": "folder", "problems": []})

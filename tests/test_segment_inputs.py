@@ -31,6 +31,10 @@ BAD_INPUTS = {
     "mask is no picture": ({"mask": "notes.mp4"}, "is not a picture"),
     "mask is a photograph": ({"mask": "frames/shot0.png"}, "photograph"),
     "empty mask": ({"mask": "black.png"}, "is empty"),
+    "mask of a later frame": (
+        {"video": "frames", "mask": "shot2.png"},
+        "shot2.png is named as frame shot2",
+    ),
     "mask of another size": ({"mask": "small.png"}, "is 4x3 but the frames are 48x32"),
     "no such weights": ({"weights": "nothing.safetensors"}, "nothing.safetensors"),
     "weights are text": ({"weights": "notes.safetensors"}, "notes.safetensors"),
@@ -62,6 +66,7 @@ def bad(inputs, tmp_path_factory) -> pathlib.Path:  # noqa: F811
     (folder / "empty").mkdir()
     shutil.copytree(folder / "frames", folder / "sizes")
     Image.fromarray(np.zeros((16, 20, 3), np.uint8)).save(folder / "sizes" / "shot1.png")
+    shutil.copy(folder / "mask.png", folder / "shot2.png")
     write_mask(folder / "black.png", np.zeros((HEIGHT, WIDTH), np.uint8))
     write_mask(folder / "small.png", np.ones((3, 4), np.uint8))
     for name in ("evil.pth", "evil.safetensors"):

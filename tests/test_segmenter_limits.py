@@ -30,6 +30,9 @@ def segmenter() -> Segmenter:
         (FRAMES[0], MASK[:30], "a mask of 52x30 for frames of 52x40"),
         (FRAMES[0], MASK[None], r"a mask must be \(H, W\) uint8 ids, not \(1, 40, 52\)"),
         (FRAMES[0], MASK.astype(np.int64), r"not \(40, 52\) int64"),
+        (FRAMES[0], MASK > 0, r"not \(40, 52\) bool"),
+        (FRAMES[0], {1: MASK}, "not a dict"),
+        (FRAMES[0], [[1, 2], [3]], "not a ragged list"),
         (FRAMES[0][..., :2], MASK, r"a frame must be \(H, W, 3\) uint8, not \(40, 52, 2\)"),
         (FRAMES[0] / 255, MASK, "float64"),
     ],
@@ -47,6 +50,11 @@ def test_a_start_that_does_not_fit_is_refused(segmenter, frame, mask, message):
 def test_a_clip_that_is_none_is_refused(segmenter, frames):
     with pytest.raises(InputError, match="frames must be"):
         segmenter.segment(frames, MASK)
+
+
+def test_frames_of_several_sizes_are_refused(segmenter):
+    with pytest.raises(InputError, match="all of one size"):
+        segmenter.segment([FRAMES[0], FRAMES[1][:30]], MASK)
 
 
 def test_there_is_nothing_to_do_before_a_start(segmenter):

@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+import logging
 import pathlib
 
 import numpy as np
 import pytest
 import scipy.io
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from stm_jax.data import pipeline
 from stm_jax.data.clips import clip_from_video
@@ -242,3 +243,32 @@ def test_sources_are_mixed_by_weight(tmp_path: pathlib.Path, monkeypatch: pytest
     assert next(training_clips(config, seed=0, steps=2))["is_video"].sum() == 8  # pyright: ignore
     with pytest.raises(InputError, match="no source with a weight"):
         training_clips(dataclasses.replace(config, sources=()), seed=0, steps=2)
+
+
+def test_saliency_masks_are_cut_at_half_and_that_is_told_once(tmp_path, caplog):
+    wanted = []
+    for number in range(3):
+        hard = square(v255=LEFT)
+        soft = Image.fromarray(hard).filter(ImageFilter.GaussianBlur(1))
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        soft.save(tmp_path / f"masks/{number}.png")
+        wanted.append(np.asarray(soft) >= 128)
+        write_image(tmp_path / f"images/{number}.jpg")
+    with caplog.at_level(logging.WARNING, "stm_jax.data"):
+        samples = photographs_of(Photographs(tmp_path))
+        for sample, half in zip(samples, wanted, strict=True):
+            np.testing.assert_array_equal(sample.ids(), half)
+    assert len(caplog.records) == 1 and "cut at half" in caplog.text
+
+
+@pytest.mark.parametrize("palette", [False, True])
+def test_255_alone_is_void_in_videos_of_several_objects(tmp_path, palette):
+    for number, mask in enumerate((square(v1=LEFT), square(v255=LEFT), square(v2=LEFT))):
+        image = Image.fromarray(mask)
+        if palette:
+            image.putpalette([200, 9, 9] * 256)
+        (tmp_path / "Annotations/a").mkdir(parents=True, exist_ok=True)
+        image.save(tmp_path / f"Annotations/a/{number}.png")
+        write_image(tmp_path / f"JPEGImages/a/{number}.jpg")
+    (video,) = videos_of(Videos(tmp_path))
+    assert [np.unique(sample.ids()).tolist() for sample in video.samples] == [[0, 1], [0], [0, 2]]

@@ -168,6 +168,17 @@ def test_two_pictures_of_one_name(tmp_path):
     assert "0.jpg and 0.png" in refused(folder)
 
 
+@pytest.mark.parametrize("kind", ["link to nothing", "folder"])
+def test_a_frame_that_cannot_be_read_is_no_gap(tmp_path, kind):
+    folder = write_folder(tmp_path / "folder", ["0.png", "2.png"])
+    if kind == "folder":
+        (folder / "1.png").mkdir()
+    else:
+        (folder / "1.png").symlink_to(tmp_path / "gone.png")
+    message = refused(folder)
+    assert "1.png" in message and kind in message
+
+
 def test_truncated_picture(tmp_path):
     folder = write_folder(tmp_path / "folder", ["0.jpg", "1.jpg"])
     data = (folder / "1.jpg").read_bytes()

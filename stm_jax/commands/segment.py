@@ -11,7 +11,8 @@ from jaxtyping import UInt8
 
 from stm_jax.commands.shared.options import ModelOptions, ResultOptions, VideoOptions
 from stm_jax.commands.shared.segment_folder import SegmentFolder
-from stm_jax.data.masks import read_mask, write_mask
+from stm_jax.data.masks import write_mask
+from stm_jax.data.truth_masks import read_truth
 from stm_jax.data.video_files import Frames, VideoWriter
 from stm_jax.errors import InputError
 from stm_jax.report.overlay import overlay
@@ -108,10 +109,10 @@ def _segment(
         if resumed:
             progress.say(f"going on after {resumed} frames that are done; redrawing the overlay")
         try:
-            for index, frame in enumerate(frames.read()):
+            for index, (frame, shown_at) in enumerate(frames.timed()):
                 name = frames.name_of(index)
                 if index < resumed:
-                    ids = read_mask(folder.mask(name))
+                    ids = read_truth(folder.mask(name))
                 else:
                     if index == resumed:
                         progress.say(_compiling(frames, first_mask))
@@ -121,7 +122,7 @@ def _segment(
                         ids = segmenter.step(frame)
                     write_mask(folder.mask(name), ids)
                     done = index + 1
-                video.write(overlay(frame, ids))
+                video.write(overlay(frame, ids), shown_at)
                 progress.update(index + 1, segmented=index >= resumed)
                 if stop_asked():
                     save()

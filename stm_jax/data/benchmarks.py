@@ -27,8 +27,8 @@ from stm_jax.data.layouts import (
     pictures,
     read_meta,
 )
-from stm_jax.data.masks import VOID
-from stm_jax.data.truth_masks import read_truth
+from stm_jax.data.mask_values import VOID
+from stm_jax.data.truth_masks import are_merged, read_truth
 from stm_jax.errors import InputError
 
 Protocol = Literal["davis2016", "davis2017", "youtube-vos", "folder"]
@@ -47,7 +47,7 @@ class BenchmarkSequence:
             all in frame 0; in YouTube-VOS some objects appear later.
         wanted: Indices of the frames whose masks are the result.
         categories: What each object is, where the data set says so (YouTube-VOS).
-        merged: Whether all objects count as one, with id 1 (DAVIS 2016).
+        merged: Whether all objects count as one, with id 1 (DAVIS 2016, black and white).
     """
 
     name: str
@@ -72,7 +72,7 @@ class BenchmarkSequence:
         path = self.truths[index]
         if path is None:
             raise InputError(f"{self.frames[index]} has no true mask")
-        return _read_ids(path, self.merged)
+        return read_truth(path, self.merged)
 
     def given_mask(self, index: int) -> UInt8[np.ndarray, "height width"]:
         """Returns what the method is told at a frame of `given`: those objects, all else 0."""
@@ -94,7 +94,7 @@ def benchmark_sequences(
             youtube-vos: an object is given where `meta.json`, or else the masks, show it first;
             the frames that `meta.json` names are wanted, all if it is missing.
             folder: all folders in JPEGImages, or those of a list of that split; an object is
-            given where the masks show it first.
+            given where the masks show it first. If all are black and white, they show one object.
         split: train, val, test-dev, ...; for YouTube-VOS val is `valid`, and `valid_all_frames`
             takes its frames from there, its masks and wanted frames from `valid`.
         names: Only these sequences, in the data set's order; () for all.
@@ -115,12 +115,16 @@ def benchmark_sequences(
         listed_names, source = folders(frames), str(frames)
     else:
         listed_names, source = listed(root, split, LISTS[protocol])
+    kept = chosen(listed_names, names, source)
+    merged = protocol == "davis2016" or (
+        protocol == "folder"
+        and are_merged([path for name in kept for path in pictures(below(masks, name))], str(masks))
+    )
     sequences = []
-    for name in chosen(listed_names, names, source):
+    for name in kept:
         files = pictures(below(frames, name))
         truths = aligned(files, pictures(below(masks, name)))
         first = next(index for index, path in enumerate(truths) if path is not None)
-        merged = protocol == "davis2016"
         if protocol != "folder":
             if first != 0:
                 raise InputError(f"{masks / name} has no mask of the first frame, {files[0]}")
@@ -181,17 +185,14 @@ def _first_shown(
         if expected is not None and expected <= seen:
             break
         last = path
-        counts = np.bincount(_read_ids(path, merged).ravel(), minlength=256)
+        counts = np.bincount(read_truth(path, merged).ravel(), minlength=256)
         shown = set(np.flatnonzero(counts).tolist()) - {0, VOID}
         new = (shown if expected is None else shown & expected) - seen
         if new:
             given[index] = tuple(sorted(new))
             seen |= new
     if not given:
-        raise InputError(f"{last} is empty, it shows background only: there is nothing to follow")
+        raise InputError(
+            f"{last} is empty, it shows background or void only: there is nothing to follow"
+        )
     return given
-
-
-def _read_ids(path: pathlib.Path, merged: bool) -> UInt8[np.ndarray, "height width"]:
-    ids = read_truth(path)
-    return np.where((ids > 0) & (ids != VOID), 1, ids).astype(np.uint8) if merged else ids

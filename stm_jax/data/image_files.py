@@ -1,20 +1,24 @@
 """Reads picture files that a user gives: whole, upright, and never at any cost."""
 
+import contextlib
 import io
 import pathlib
 import re
+import stat
 import warnings
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from stm_jax.errors import InputError
 from stm_jax.files import write_whole
 
 # Pillow could also open formats that start other programs, such as PostScript.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
+ANIMATED = ("PNG", "WEBP", "GIF", "TIFF")  # a phone's JPEG may hold a preview besides
 
 
 class Encoded(Protocol):
@@ -43,67 +47,156 @@ def readable(picture: Encoded) -> pathlib.Path | io.BytesIO:
     return picture if isinstance(picture, pathlib.Path) else io.BytesIO(picture.read_bytes())
 
 
-def open_image(path: Encoded) -> Image.Image:
-    """Returns the picture, decoded to its end and turned upright by its EXIF orientation.
+@contextlib.contextmanager
+def opened(picture: Encoded, *, several: bool = False) -> Iterator[Image.Image]:
+    """Yields the picture, of which only the head is read until somebody asks for more.
+
+    The one door by which pictures come in. What goes wrong inside the `with` block is told as an
+    InputError of the picture, too. With `several`, an animation is taken as well.
 
     Raises:
-      InputError: there is no such file, it is no picture, it is cut off or damaged, or it has
-        more pixels than Pillow takes for safe (`PIL.Image.MAX_IMAGE_PIXELS`).
+      InputError: there is no such file, it is no ordinary file (a folder, a device, a pipe), no
+        picture, cut off or damaged; it has more pixels than Pillow takes for safe
+        (`PIL.Image.MAX_IMAGE_PIXELS`), or is an animation.
     """
-    if isinstance(path, pathlib.Path) and path.is_dir():
-        raise InputError(f"{path} is a folder, not a picture: give a file")
-    if isinstance(path, pathlib.Path) and not path.exists():
-        raise InputError(f"{path}: no such file: check the name")
+    if isinstance(picture, pathlib.Path):
+        check_is_file(picture)
+    # Another library may have set it, and rows that are not there would be background.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(readable(path), formats=FORMATS) as image:
-                image.load()
-                return ImageOps.exif_transpose(image)
+            with Image.open(readable(picture), formats=FORMATS) as image:
+                if (
+                    not several
+                    and image.format in ANIMATED
+                    and getattr(image, "is_animated", False)
+                ):
+                    raise InputError(
+                        f"{picture} holds several pictures, one after the other: give it as the"
+                        " video, or each of its pictures as a file"
+                    )
+                yield image
+    except InputError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(
-            f"{path} has more than {Image.MAX_IMAGE_PIXELS} pixels: make it smaller"
+            f"{picture} has more than {Image.MAX_IMAGE_PIXELS} pixels: make it smaller"
         ) from error
     except Image.UnidentifiedImageError as error:
-        raise InputError(f"{path} is not a picture that can be read: give a PNG") from error
+        raise InputError(f"{picture} is not a picture that can be read: give a PNG") from error
     # On a damaged file Pillow raises whatever its decoder stumbles over: OSError, SyntaxError,
     # ValueError, struct.error, zlib.error and more.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{path} cannot be read ({reason}): it is cut off or damaged, make or copy it again"
+            f"{picture} cannot be read ({reason}): it is cut off or damaged, make or copy it again"
         ) from error
 
 
-def read_rgb(path: pathlib.Path) -> UInt8[np.ndarray, "height width 3"]:
-    """Returns the picture as red, green and blue; raises InputError as `open_image` does."""
-    image = open_image(path)
+def check_is_file(path: pathlib.Path) -> None:
+    """Raises InputError unless it is an ordinary file: opening a pipe would wait for ever."""
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError as error:
+        what = "is a link to nothing" if path.is_symlink() else "no such file"
+        raise InputError(f"{path}: {what}: check the name") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read ({reason}): check the name") from error
+    if stat.S_ISDIR(kind):
+        raise InputError(f"{path} is a folder, not a picture: give a file")
+    if not stat.S_ISREG(kind):
+        raise InputError(f"{path} is a device or a pipe, not a picture: give a file")
+
+
+def open_image(path: Encoded) -> Image.Image:
+    """Returns the picture, decoded to its end and turned upright by its EXIF orientation.
+
+    Raises:
+      InputError: as of `opened`.
+    """
+    with opened(path) as image:
+        image.load()
+        return ImageOps.exif_transpose(image) if _turned(image) else image
+
+
+def read_rgb(path: Encoded) -> UInt8[np.ndarray, "height width 3"]:
+    """Returns a frame as red, green and blue, upright; raises InputError as `opened` does.
+
+    Every frame that the program reads from a picture is read so. 16 bits give their upper 8,
+    CMYK is converted, alpha and colour profiles are left out.
+    """
+    with opened(path) as image:
+        return decoded_rgb(image)
+
+
+def animation(path: pathlib.Path) -> Iterator[tuple[UInt8[np.ndarray, "height width 3"], float]]:
+    """Yields the frames of an animation, each with how long it is shown, in milliseconds.
+
+    Raises:
+      InputError: as of `opened`.
+    """
+    with opened(path, several=True) as image:
+        for index in range(getattr(image, "n_frames", 1)):
+            image.seek(index)
+            image.load()
+            rgb = np.array(image.convert("RGB"))
+            yield rgb, float(image.info.get("duration", 0))
+
+
+def decoded_rgb(
+    image: Image.Image, shrink: int = 1
+) -> UInt8[np.ndarray, "shrunk_height shrunk_width 3"]:
+    """Returns what `read_rgb` does, of an open picture.
+
+    Args:
+      image: from `opened`.
+      shrink: 2, 4 or 8 for a picture so many times smaller, which a JPEG decodes to faster;
+        another format is not shrunk.
+    """
+    if shrink > 1:
+        image.draft("RGB", (image.width // shrink, image.height // shrink))
+    image.load()
+    if _turned(image):
+        image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise ValueError("it holds real numbers, not colours")
     if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip at 255
         grey = (np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Returns height and width of an open picture as `decoded_rgb` gives it."""
+    lies = _orientation(image) in (5, 6, 7, 8)
+    return (image.width, image.height) if lies else (image.height, image.width)
+
+
+def size_of(path: Encoded) -> tuple[int, int]:
+    """Returns height and width of the picture as `read_rgb` gives it; only its head is read.
+
+    Raises:
+      InputError: as of `opened`; `read_rgb` finds more that may be wrong.
+    """
+    with opened(path) as image:
+        return upright_size(image)
+
+
+def _orientation(image: Image.Image) -> int:
+    return image.getexif().get(ExifTags.Base.Orientation, 1)
+
+
+def _turned(image: Image.Image) -> bool:
+    return _orientation(image) != 1
 
 
 def natural(file: pathlib.Path) -> list[tuple[int, str]]:
     """Returns a key that sorts runs of digits by their value."""
     parts = re.findall(r"[0-9]+|[^0-9]+", file.name.lower())
     return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts]
-
-
-def size_of(path: pathlib.Path) -> tuple[int, int]:
-    """Returns height and width of the picture as `read_rgb` gives it; only its head is read.
-
-    Raises:
-      InputError: it is no picture; `read_rgb` finds more that may be wrong.
-    """
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            width, height = image.size
-            lies = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    except Exception as error:  # as in `open_image`
-        raise InputError(f"{path} is not a picture that can be read: give a PNG") from error
-    return (width, height) if lies else (height, width)
 
 
 def write_png(path: pathlib.Path, image: Image.Image) -> None:

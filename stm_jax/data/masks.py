@@ -1,56 +1,100 @@
-"""Reads and writes masks: which object (1, 2, ...) or background (0) each pixel shows.
+"""Reads a mask that somebody has made by hand, and writes masks.
 
-Masks come in several kinds, and one read as another silently gives an empty or a wrong mask, so
-the kind is found from the file and what cannot be told for sure is refused.
+The kind of a mask by hand is found by one table, and said:
+
+| the picture | what it is |
+| --- | --- |
+| palette, any colours | its indices are the objects; black and white only: white is the object |
+| black and white, also with soft edges or saved as JPEG | white is the object, cut at half |
+| grey, small values | they are the objects, up to 64 |
+| colours of the DAVIS palette | their ids |
+| flat colours on black, or one on white, also with soft edges | one object each, in a fixed order |
+| transparent around an object | what is opaque is the object |
+
+255 beside other ids is void: background here. What is transparent is background.
 """
 
+import dataclasses
 import pathlib
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from stm_jax.data.flat_colours import flat_colours
 from stm_jax.data.image_files import Encoded, encoded_png, open_image
+from stm_jax.data.mask_values import (
+    HALF,
+    MAX_OBJECTS,
+    SAVE_AS,
+    VOID,
+    check_flat,
+    davis_ids,
+    flattened,
+    is_soft,
+    packed,
+)
 from stm_jax.data.palette import davis_palette
 from stm_jax.errors import InputError
 from stm_jax.files import write_whole
 
-MAX_OBJECTS = 64  # more than any data set has, fewer than the values of a photograph
-VOID = 255
-SAVE_AS = "save it as a palette PNG, or with grey values 0 and 255 (one object) or 0, 1, 2, ..."
+Ids = UInt8[np.ndarray, "height width"]
 
 
-def read_mask(path: pathlib.Path) -> UInt8[np.ndarray, "height width"]:
-    """Returns the object id of every pixel; the kind of the mask is found, not assumed.
+@dataclasses.dataclass(frozen=True)
+class HandMask:
+    """A mask and what it was taken for.
 
-    - A palette picture gives its indices. One whose colours are all colours of the DAVIS palette
-      in another order (some editors sort them) gives the ids of those colours, and one in black
-      and one other grey gives one object.
-    - A picture in colour whose colours are all of the DAVIS palette gives their ids; black and
-      one other colour give one object.
-    - A grey picture (also with three equal channels, with alpha, or with 1 or 16 bits) with the
-      values 0 and 255, or 0 and any other value above 64, gives one object; with small values
-      it gives them as ids.
-    - 255 beside other ids is "void" (an outline nobody labelled, as in PASCAL VOC): background.
-    - A fully transparent pixel is background.
+    Attributes:
+      ids: (height, width) uint8, 0 is background.
+      kind: of the picture, such as "palette PNG".
+    """
+
+    ids: Ids
+    kind: str
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        return tuple(i for i in np.unique(self.ids).tolist() if i)
+
+    @property
+    def looks_inverted(self) -> bool:
+        """Whether what is shown touches all four borders, and covers more than half."""
+        shown = self.ids > 0
+        borders = shown[0], shown[-1], shown[:, 0], shown[:, -1]
+        return all(border.any() for border in borders) and bool(shown.mean() > 0.5)
+
+    def described(self) -> str:
+        """Returns one line, such as "palette picture, objects 1, 2, 3"."""
+        ids = ", ".join(map(str, self.object_ids)) or "no object"
+        line = f"{self.kind}, object{'s' * (len(self.object_ids) > 1)} {ids}"
+        if self.looks_inverted:
+            line += "; WARNING: the object covers most of the frame: is the mask inverted?"
+        return line
+
+
+def read_hand_mask(path: Encoded) -> HandMask:
+    """Returns the mask, and what it was taken for.
 
     Raises:
-      InputError: the file cannot be read, or is no mask: a photograph, or a mask with smoothed
-        edges or JPEG noise, whose in-between values would be taken for objects.
+      InputError: the file cannot be read, or is no mask by the table above, as a photograph.
     """
-    path = pathlib.Path(path)
-    return mask_of(open_image(path), path)
-
-
-def mask_of(image: Image.Image, path: Encoded) -> UInt8[np.ndarray, "height width"]:
-    """Returns what `read_mask` does, of a picture that has been opened; `path` is for errors."""
-    if image.mode == "P":
-        return _ids_of_palette(image, path)
-    if image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I"):
-        return _ids_of_grey(_flattened(image), path)
+    image = open_image(path)
+    if image.mode == "P" and "transparency" not in image.info:
+        return _of_palette(image, path)
     if image.mode == "F":
         raise InputError(f"{path} holds real numbers, not object ids: {SAVE_AS}")
-    return _ids_of_colour(_flattened(image), path)
+    if image.mode in ("P", "PA", "LA", "La", "RGBA", "RGBa"):
+        return _of_transparent(image, path)
+    if image.mode in ("1", "L") or image.mode.startswith("I"):
+        return _of_grey(flattened(image), path)
+    return _of_colour(flattened(image), path)
+
+
+def read_mask(path: pathlib.Path) -> Ids:
+    """Returns the object ids of a mask made by hand; see `read_hand_mask`, which says its kind."""
+    return read_hand_mask(pathlib.Path(path)).ids
 
 
 def check_first_mask(
@@ -85,98 +129,131 @@ def encoded_mask(ids: UInt8[np.ndarray, "height width"]) -> bytes:
     return encoded_png(image)
 
 
-def _ids_of_palette(image: Image.Image, path: Encoded) -> UInt8[np.ndarray, "height width"]:
+def _of_palette(image: Image.Image, path: Encoded) -> HandMask:
     indices = np.array(image)
     used = np.unique(indices)
     colours = np.zeros((256, 3), np.uint8)
     given = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
     colours[: len(given)] = given
-    ids = _davis_ids(colours[used])
-    if ids is not None and len(np.unique(ids)) == len(ids):
-        return _checked_ids(ids[np.searchsorted(used, indices)], path)
-    if (colours[used] == used[:, None]).all():  # a grey picture that says it has a palette
-        return _ids_of_grey(indices, path)
-    black = (colours[used] == 0).all(axis=1)
-    if len(used) == 2 and black.any():
-        return (indices == used[~black][0]).astype(np.uint8)
-    return _checked_ids(indices, path)
+    if {tuple(colour) for colour in colours[used].tolist()} == {(0, 0, 0), (255, 255, 255)}:
+        white = (colours[indices] == 255).all(axis=-1)
+        return HandMask(white.astype(np.uint8), "palette picture in black and white")
+    if (colours[used] == used[:, None]).all() and used.max() > MAX_OBJECTS:
+        return _of_grey(indices, path)  # a grey picture that says it has a palette
+    return HandMask(_ids(indices, path), "palette picture")
 
 
-def _ids_of_grey(grey: np.ndarray, path: Encoded) -> UInt8[np.ndarray, "height width"]:
-    _check_flat(grey, path)
+def _of_grey(grey: np.ndarray, path: Encoded) -> HandMask:
+    if grey.dtype != np.uint8:
+        grey = (grey >> 8 if grey.max(initial=0) > VOID else grey).astype(np.uint8)
     values = np.unique(grey)
     values = values[values > 0]
     if len(values) == 1 and values[0] > MAX_OBJECTS:
-        return (grey > 0).astype(np.uint8)
+        return HandMask((grey > 0).astype(np.uint8), "black and white")
     strange = values[(values > MAX_OBJECTS) & (values != VOID)]
-    if len(strange):
-        raise InputError(
-            f"{path} has grey values such as {strange[0]}, too high for ids, perhaps smoothed"
-            f" edges: {SAVE_AS}"
-        )
-    return _checked_ids(grey.astype(np.uint8), path)
+    # The in-between values of an edge fill no place; void, which is an outline, has objects in it.
+    only_edges = VOID in values and len(values) > 1 and _only_edges(grey)
+    if len(strange) or only_edges:
+        if values[-1] >= HALF and is_soft(grey):
+            return HandMask((grey >= HALF).astype(np.uint8), "black and white, cut at half")
+        if len(values) <= MAX_OBJECTS // 4:
+            raise InputError(
+                f"{path} has grey values such as {strange[0] if len(strange) else values[0]}, which"
+                f" are neither ids nor the edges of one object: {SAVE_AS}"
+            )
+        check_flat(grey, path)
+        raise InputError(f"{path} is a photograph, or has too many grey values: {SAVE_AS}")
+    return HandMask(_ids(grey, path), "grey picture of ids")
 
 
-def _ids_of_colour(
-    rgb: UInt8[np.ndarray, "height width 3"], path: Encoded
-) -> UInt8[np.ndarray, "height width"]:
-    packed = _pack(rgb)
-    codes, where = np.unique(packed, return_inverse=True)
-    where = where.reshape(packed.shape)
-    colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
-    ids = _davis_ids(colours)
+def _only_edges(grey: Ids) -> bool:
+    """Whether 255 fills a square of 3x3 pixels, and no other value but 0 does."""
+    square = np.ones((3, 3), np.uint8)
+    filled = np.unique(grey[cv2.erode(grey, square) == cv2.dilate(grey, square)])
+    return VOID in filled and set(filled.tolist()) <= {0, VOID}
+
+
+def _of_transparent(image: Image.Image, path: Encoded) -> HandMask:
+    rgba = np.array(image.convert("RGBA"))
+    opaque = rgba[..., 3] >= HALF
+    if opaque.all():
+        if image.mode == "P":
+            return _of_palette(image, path)
+        colour = rgba[..., :3]
+        if image.mode in ("LA", "La"):
+            return _of_grey(colour[..., 0], path)
+        return _of_colour(colour, path)
+    if not opaque.any():
+        return HandMask(np.zeros(opaque.shape, np.uint8), "transparent picture")
+    if image.mode == "P":
+        ids = _of_palette(image, path).ids
+        if ids[opaque].any():
+            return HandMask(ids * opaque, "palette picture with transparency")
+    inside = flat_colours(rgba[opaque][None, :, :3]) if opaque.any() else None
+    if inside is None or len(inside[1]) == 1:  # a cut-out photograph, or one brush
+        return HandMask(opaque.astype(np.uint8), "cut-out, what is opaque")
+    colour = rgba[..., :3] * opaque[..., None]
+    if image.mode in ("LA", "La"):
+        return _of_grey(colour[..., 0], path)
+    return _of_colour(colour, path)
+
+
+def _of_colour(rgb: UInt8[np.ndarray, "height width 3"], path: Encoded) -> HandMask:
+    codes, where = np.unique(packed(rgb), return_inverse=True)
+    where = where.reshape(rgb.shape[:2])
+    colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(np.uint8)
+    ids = davis_ids(colours)
     if ids is not None:
-        return _checked_ids(ids[where], path)
+        return HandMask(_ids(ids[where], path), "colours of DAVIS")
     if (colours == colours[:, :1]).all():
-        return _ids_of_grey(rgb[..., 0], path)
-    if len(codes) == 2 and codes[0] == 0:
-        return where.astype(np.uint8)
-    _check_flat(packed, path)
-    raise InputError(
-        f"{path} has {len(codes)} colours and not all are of the DAVIS palette: {SAVE_AS}"
-    )
+        return _of_grey(rgb[..., 0], path)
+    if (np.ptp(rgb.astype(np.int16), axis=-1) <= 12).all():  # grey, but for the noise of JPEG
+        return _of_grey(np.array(Image.fromarray(rgb).convert("L")), path)
+    found = flat_colours(rgb)
+    if found is None:
+        raise InputError(
+            f"{path} has {len(codes)} different values, as a photograph has, so it is no mask of"
+            f" objects: {SAVE_AS}"
+        )
+    labels, flat = found
+    exact = _nearest_davis(flat)
+    if exact is not None:
+        return HandMask(_ids(exact[labels], path), "colours of DAVIS, soft edges to the nearest")
+    ground = _background(flat)
+    if ground is None:
+        raise InputError(
+            f"{path} has {len(flat)} colours, none of them a black background: {SAVE_AS}"
+        )
+    others = [i for i in np.argsort(packed(flat), kind="stable").tolist() if i != ground]
+    number = np.zeros(len(flat), np.uint8)
+    number[others] = np.arange(1, len(others) + 1)
+    on = "black" if flat[ground].max() < HALF else "white"
+    names = ", ".join("#" + bytes(flat[i].tolist()).hex() for i in others)
+    return HandMask(number[labels], f"flat colours on {on} ({names}; soft edges to the nearest)")
 
 
-def _checked_ids(
-    ids: UInt8[np.ndarray, "height width"], path: Encoded
-) -> UInt8[np.ndarray, "height width"]:
+def _background(flat: UInt8[np.ndarray, "colours 3"]) -> int | None:
+    """Returns which colour is black; or white, where none is and it is the most frequent."""
+    for ground in (0, 255):
+        off = np.abs(flat.astype(int) - ground).max(axis=1)
+        if off.min() <= 16 and len(flat) > 1:
+            return int(off.argmin())
+    return None
+
+
+def _nearest_davis(flat: UInt8[np.ndarray, "colours 3"]) -> Ids | None:
+    """Returns the ids of colours that are those of DAVIS but for the noise of JPEG, or None."""
+    davis = davis_palette()[: MAX_OBJECTS + 1].astype(int)
+    off = np.abs(flat[:, None].astype(int) - davis).max(axis=-1)
+    ids = off.argmin(axis=1).astype(np.uint8)
+    good = off.min(axis=1).max() <= 6 and len(np.unique(ids)) == len(ids) and 0 in ids
+    return ids if good else None
+
+
+def _ids(ids: np.ndarray, path: Encoded) -> Ids:
     """Returns the ids with void as background, or raises InputError if they show no mask."""
-    _check_flat(ids, path)
+    check_flat(ids, path)
     objects = (ids > 0) & (ids != VOID)
     if objects.any():
         return np.where(objects, ids, 0).astype(np.uint8)
     return (ids > 0).astype(np.uint8)
-
-
-def _check_flat(values: np.ndarray, path: Encoded) -> None:
-    """Raises InputError if the values are too many, or change too often, for a mask."""
-    distinct = len(np.unique(values))
-    flat = (values[:, 1:] == values[:, :-1]).mean() if values.shape[1] > 1 else 1.0
-    # 0 and void are no objects. The second rule finds dark or quantised photographs.
-    if distinct > MAX_OBJECTS + 2 or (distinct > MAX_OBJECTS // 4 and flat < 0.5):
-        raise InputError(
-            f"{path} has {distinct} different values, as a photograph or a mask with smoothed"
-            f" edges or JPEG noise has, so it is no mask of objects: {SAVE_AS}"
-        )
-
-
-def _davis_ids(colours: np.ndarray) -> UInt8[np.ndarray, " colours"] | None:
-    """Returns the ids of the colours (n, 3), or None if one is not of the DAVIS palette."""
-    ids = {int(code): i for i, code in enumerate(_pack(davis_palette()))}
-    found = [ids.get(int(code)) for code in _pack(colours)]
-    return None if None in found else np.array(found, np.uint8)
-
-
-def _pack(colours: np.ndarray) -> np.ndarray:
-    red, green, blue = np.moveaxis(colours.astype(np.uint32), -1, 0)
-    return red << 16 | green << 8 | blue
-
-
-def _flattened(image: Image.Image) -> np.ndarray:
-    """Returns grey (height, width) or colour (height, width, 3), 0 where it is transparent."""
-    if image.mode.startswith("I"):
-        return np.array(image)
-    grey = image.mode in ("1", "L", "LA", "La")
-    channels = np.array(image.convert("LA" if grey else "RGBA"))
-    colour = channels[..., :-1] * (channels[..., -1:] >= 128)
-    return colour[..., 0] if grey else colour

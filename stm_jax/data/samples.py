@@ -5,11 +5,10 @@ import dataclasses
 import cv2
 import numpy as np
 from jaxtyping import Int, UInt8
-from PIL import Image
 
 from stm_jax.data.coco import Outlines
-from stm_jax.data.image_files import FORMATS, Encoded, readable
-from stm_jax.data.masks import VOID
+from stm_jax.data.image_files import Encoded, decoded_rgb, opened, upright_size
+from stm_jax.data.mask_values import VOID
 from stm_jax.data.truth_masks import read_truth
 from stm_jax.errors import InputError
 
@@ -20,8 +19,8 @@ class Sample:
 
     Attributes:
         image: The RGB picture.
-        mask: The mask, of whatever kind; or the outlines that it is drawn from.
-        merged: Whether all objects count as one (DAVIS 2016).
+        mask: The mask, as `read_truth` takes it; or the outlines that it is drawn from.
+        merged: Whether all objects count as one, as of `read_truth`.
     """
 
     image: Encoded
@@ -49,7 +48,7 @@ class Sample:
     def rgb(
         self, size: tuple[int, ...], shrink: int = 1
     ) -> UInt8[np.ndarray, "shrunk_height shrunk_width 3"]:
-        """Decodes the picture as it is stored: not turned upright by its EXIF, as its mask is not.
+        """Decodes the picture as `read_rgb` does.
 
         Args:
             size: (height, width) of its mask, which must be the picture's.
@@ -59,33 +58,22 @@ class Sample:
         Raises:
             InputError: The file is missing or damaged, or of another size.
         """
-        try:
-            with Image.open(readable(self.image), formats=FORMATS) as image:
-                width, height = image.size
-                if (height, width) != size:
-                    raise InputError(
-                        f"{self._name_of_mask()} is {size[1]}x{size[0]} but its image "
-                        f"{self.image.name} is {width}x{height}; make their sizes equal"
-                    )
-                if shrink > 1:
-                    image.draft("RGB", (width // shrink, height // shrink))
-                return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-        except InputError:
-            raise
-        except Exception as error:  # Pillow raises whatever a decoder stumbles over
-            raise InputError(
-                f"{self.image} cannot be read ({error}); remove or replace it"
-            ) from error
+        with opened(self.image) as image:
+            height, width = upright_size(image)
+            if (height, width) != size:
+                raise InputError(
+                    f"{self._name_of_mask()} is {size[1]}x{size[0]} but its image "
+                    f"{self.image.name} is {width}x{height}; make their sizes equal"
+                )
+            return decoded_rgb(image, shrink)
 
     def ids(self) -> UInt8[np.ndarray, "height width"]:
         """Returns the mask alone, as ids; raises InputError if it cannot be read."""
         if isinstance(self.mask, Outlines):
             return self.mask.ids()
-        ids = read_truth(self.mask)
-        counts = counts_of(ids)
-        if counts[VOID]:  # alone it is an object, only beside others it is void
-            ids = np.where(ids == VOID, 0, ids) if counts[1:VOID].any() else ids > 0
-        return (ids > 0 if self.merged else ids).astype(np.uint8, copy=False)
+        ids = read_truth(self.mask, self.merged)
+        void = ids == VOID
+        return np.where(void, np.uint8(0), ids) if void.any() else ids
 
     def ids_with_object(self) -> UInt8[np.ndarray, "height width"]:
         """As `ids`, but a mask that shows no object is an InputError as well."""

@@ -34,6 +34,7 @@ from stm_jax.data.layouts import (
 from stm_jax.data.listing import entries
 from stm_jax.data.records import prepared_photographs, prepared_videos
 from stm_jax.data.samples import Sample, Video
+from stm_jax.data.truth_masks import are_merged
 from stm_jax.errors import InputError
 
 PAIRED = (
@@ -102,7 +103,10 @@ def videos_of(source: VideoSource, rule: BadFiles = "refuse") -> list[Video]:
     if isinstance(source, YoutubeVos):
         return _sparse_videos(source, rule)
     names, frames, masks = _names(source)
-    merged = isinstance(source, Davis) and source.year == 2016
+    if isinstance(source, Davis):
+        merged = source.year == 2016
+    else:
+        merged = are_merged([p for name in names for p in _masks_of(masks, name)], str(masks))
 
     def video(name: str) -> Video:
         files = pictures(below(frames, name))
@@ -140,14 +144,18 @@ def _pairs(source: Photographs) -> list[Sample]:
     for images, masks in PAIRED:
         if (folder / images).is_dir() and (folder / masks).is_dir():
             files = _files(folder / images, PICTURES)
-            return [Sample(f, folder / masks / f"{f.stem}.png") for f in files]
+            truths = [folder / masks / f"{f.stem}.png" for f in files]
+            merged = are_merged(truths, str(folder / masks))
+            return [Sample(*pair, merged) for pair in zip(files, truths, strict=True)]
     for images, masks, suffix in (VOC, SBD):
         if (folder / images).is_dir() and (folder / masks).is_dir():
             files = _files(folder / masks, (suffix,))
             return [Sample(folder / images / f"{f.stem}.jpg", f) for f in files]
     files = _files(folder, (".jpg", ".jpeg"))
     if any(file.with_suffix(".png").is_file() for file in files):  # MSRA10K
-        return [Sample(file, file.with_suffix(".png")) for file in files]
+        truths = [file.with_suffix(".png") for file in files]
+        merged = are_merged(truths, str(folder))
+        return [Sample(*pair, merged) for pair in zip(files, truths, strict=True)]
     looked_for = ", ".join(
         f"{images}/ with {masks}/" for images, masks in (*PAIRED, VOC[:2], SBD[:2])
     )
@@ -199,6 +207,10 @@ def _every(stems: list[str]) -> int:
 
 def _files(folder: pathlib.Path, suffixes: tuple[str, ...]) -> list[pathlib.Path]:
     return [path for path in entries(folder) if path.suffix.lower() in suffixes]
+
+
+def _masks_of(masks: pathlib.Path, name: str) -> list[pathlib.Path]:
+    return _files(masks / name, PICTURES) if (masks / name).is_dir() else []
 
 
 def _checked(sample: Sample) -> Sample:

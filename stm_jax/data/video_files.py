@@ -19,13 +19,23 @@ from av.stream import Disposition
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
 from jaxtyping import UInt8
 
-from stm_jax.data.image_files import natural, read_rgb
+from stm_jax.data.animated import AnimatedPicture, Timed, open_animation
+from stm_jax.data.hdr import graph_for, is_hdr
+from stm_jax.data.image_files import check_is_file, natural, read_rgb
 from stm_jax.data.listing import entries
 from stm_jax.errors import InputError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-# FFmpeg also draws the letters of a text file as a film.
-TEXT_FORMATS = ("tty", "bin", "xbin", "adf", "idf")
+CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,mpeg1video,mpeg2video,m4v,h261,"
+    "h263,h264,hevc,vvc,av1,obu,ivf,vc1,flv,live_flv,ogg,asf,gif,apng,mjpeg,mxf,gxf,dv,nut,rm,wtv,"
+    "yuv4mpegpipe,cavsvideo,dirac,dnxhd,wav,mp3,flac,aac"
+)
+"""What is opened as a video or as sound. Not among them is what has FFmpeg open other files or the
+network (playlists, concat, sdp), or draw the letters of a text file as a film."""
+OPEN = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+MAX_PIXELS = 2**26  # of a frame, twice as many as 8K has
+TICKS = 60_000  # a second of the overlay's times
 REENCODE = "copy it again, or repair it by `ffmpeg -i IN -c:v libx264 OUT.mp4`"
 
 
@@ -59,11 +69,17 @@ class VideoFile:
         Raises:
           InputError: a frame is damaged or cut off, or of another size than the first.
         """
+        for rgb, _ in self.timed(start):
+            yield rgb
+
+    def timed(self, start: int = 0) -> Iterator[Timed]:
+        """Yields the frames as `read` does, each with its time in seconds, None if it has none."""
         for index, frame in enumerate(_decode(self.path, self.stream)):
             if index >= start:
                 rgb = _upright(frame)
                 _check_size(rgb, self, f"frame {index} of {self.path}")
-                yield rgb
+                known = frame.pts is not None and frame.time_base is not None
+                yield rgb, fractions.Fraction(frame.pts * frame.time_base) if known else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,8 +115,13 @@ class ImageFolder:
             _check_size(rgb, self, str(file))
             yield rgb
 
+    def timed(self, start: int = 0) -> Iterator[Timed]:
+        """Yields the frames as `read` does, each with None, for pictures have no times."""
+        for rgb in self.read(start):
+            yield rgb, None
 
-Frames = VideoFile | ImageFolder
+
+Frames = VideoFile | ImageFolder | AnimatedPicture
 
 
 def open_frames(path: pathlib.Path) -> Frames:
@@ -113,11 +134,16 @@ def open_frames(path: pathlib.Path) -> Frames:
     path = pathlib.Path(path)
     if path.is_dir():
         return _open_folder(path)
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():
         raise InputError(f"{path}: no such video or folder: check the name")
-    with _reading(path), av.open(os.path.realpath(path)) as container:
-        if container.format.name.endswith("_pipe") or container.format.name == "image2":
-            raise InputError(f"{path} is a single picture: give a video or a folder of pictures")
+    check_is_file(path)
+    with open(path, "rb") as file:
+        head = file.read(12)
+    if head[:4] == b"RIFF" and head[8:] == b"WEBP":
+        frames = open_animation(path)
+        if frames.count > 1:
+            return frames
+    with _reading(path), av.open(os.path.realpath(path), options=OPEN) as container:
         _check_whole(path, container)
         for index, stream in _decodable(container):
             first = next(_decode(path, index), None)
@@ -170,6 +196,8 @@ class VideoWriter:
         self._stream = self._container.add_stream(
             "libx264" if x264 else "mpeg4", rate=rate if x264 else max(1, round(rate))
         )
+        self._stream.codec_context.time_base = fractions.Fraction(1, TICKS)
+        self._rate = rate
         self._stream.height, self._stream.width = height + height % 2, width + width % 2
         self._stream.pix_fmt = "yuv420p"
         # Said in the file, for players guess it from the size and shift the colours.
@@ -179,13 +207,27 @@ class VideoWriter:
         self._stream.gop_size = max(1, round(2 * rate))
         self._stream.options = {"preset": "veryfast", "crf": "20"} if x264 else {"q": "4"}
 
-    def write(self, frame: UInt8[np.ndarray, "height width 3"]) -> None:
-        """Appends one frame, red, green and blue."""
+    def write(
+        self, frame: UInt8[np.ndarray, "height width 3"], time: fractions.Fraction | None = None
+    ) -> None:
+        """Appends one frame, red, green and blue, to be shown at a time in seconds.
+
+        The first is shown at once. Without times the frames are as far apart as the rate says.
+        """
         padded = np.pad(frame, self._padding, mode="edge")
         rgb = av.VideoFrame.from_ndarray(padded, format="rgb24")
         picture = rgb.reformat(format="yuv420p", dst_colorspace="ITU709")
+        picture.pts, picture.time_base = self._ticks_of(time), fractions.Fraction(1, TICKS)
         self._container.mux(self._stream.encode(picture))
         self._count += 1
+
+    def _ticks_of(self, time: fractions.Fraction | None) -> int:
+        if time is None:
+            return round(self._count * TICKS / self._rate)
+        if self._count == 0:
+            self._begin, self._last = time, -1
+        self._last = max(self._last + 1, round((time - self._begin) * TICKS))
+        return self._last
 
     def __enter__(self) -> Self:
         return self
@@ -208,7 +250,7 @@ class VideoWriter:
 
 def _open_folder(path: pathlib.Path) -> ImageFolder:
     files = sorted(
-        (file for file in entries(path) if file.suffix.lower() in PICTURES and file.is_file()),
+        (file for file in entries(path) if file.suffix.lower() in PICTURES),
         key=natural,
     )
     if not files:
@@ -217,6 +259,7 @@ def _open_folder(path: pathlib.Path) -> ImageFolder:
         )
     named: dict[str, pathlib.Path] = {}
     for file in files:
+        check_is_file(file)
         if file.stem in named:
             raise InputError(
                 f"{path} has two pictures of one name, {named[file.stem].name} and {file.name}:"
@@ -232,6 +275,11 @@ def _reading(path: pathlib.Path) -> Iterator[None]:
     """Turns what FFmpeg says of a file into one line for the user."""
     try:
         yield
+    except av.error.ArgumentError as error:  # not of CONTAINERS
+        raise InputError(
+            f"{path} is no video that is read, but perhaps a single picture, or a list of other"
+            " files: give a video or a folder of pictures"
+        ) from error
     except FFmpegError as error:
         raise InputError(
             f"{path} is no video, or it is cut off ({error.strerror}): {REENCODE}"
@@ -242,8 +290,7 @@ def _decodable(container: InputContainer) -> Iterator[tuple[int, av.VideoStream]
     for index, stream in enumerate(container.streams.video):
         # The cover picture of a sound file is a video stream, too.
         cover = Disposition.attached_pic in stream.disposition
-        text = container.format.name in TEXT_FORMATS
-        if stream.codec_context is not None and not cover and not text:
+        if stream.codec_context is not None and not cover:
             yield index, stream
 
 
@@ -251,13 +298,22 @@ def _decode(path: pathlib.Path, stream_index: int) -> Iterator[av.VideoFrame]:
     """Yields the frames of one stream, and raises InputError at the first damaged one."""
     count = 0
     try:
-        with av.open(os.path.realpath(path)) as container:
+        with av.open(os.path.realpath(path), options=OPEN) as container:
             stream = container.streams.video[stream_index]
+            if stream.width * stream.height > MAX_PIXELS:
+                raise InputError(f"{path} has more than {MAX_PIXELS} pixels a frame: scale it down")
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # also of later frames
             stream.thread_type = "AUTO"
+            tone_map = None
             for frame in container.decode(stream):
                 if frame.is_corrupt:
                     break
-                yield frame
+                if is_hdr(frame):
+                    tone_map = tone_map or graph_for(frame, str(path))
+                    tone_map.vpush(frame)
+                    yield tone_map.vpull()
+                else:
+                    yield frame
                 count += 1
             else:
                 return

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from stm_jax.data.benchmarks import BenchmarkSequence
-from stm_jax.data.masks import VOID
+from stm_jax.data.mask_values import VOID
 from stm_jax.eval.davis import score_frame
 from stm_jax.eval.predictions import Problem, read_prediction
 

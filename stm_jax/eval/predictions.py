@@ -11,6 +11,7 @@ from stm_jax.data.image_files import open_image
 from stm_jax.data.listing import entries
 from stm_jax.errors import InputError
 
+NAMED = 10  # files in a line
 KINDS = {"RGB": "colours", "RGBA": "colours", "LA": "grey with transparency", "CMYK": "colours"}
 
 
@@ -46,6 +47,49 @@ def find_predictions(
         path = folder / sequence / file
         found.append(Problem(str(path), wrong) if wrong else path)
     return tuple(found)
+
+
+def strangers(folder: pathlib.Path, sequence: str, names: Sequence[str]) -> list[Problem]:
+    """Returns what is wrong with masks in folder/sequence that are of no frame: one or none.
+
+    Those that are between two of the frames' numbers are no strangers: data sets may have every
+    fifth frame only.
+
+    Args:
+        folder: Of predictions.
+        sequence: Its name.
+        names: Of all frames of the sequence.
+
+    Raises:
+        InputError: They are numbered from another frame on than the data set is, so each would be
+            compared with the truth of another frame.
+    """
+    path = folder / sequence
+    if not path.is_dir():
+        return []
+    files = [file for file in _listing(path) if file.lower().endswith(".png") and file[0] != "."]
+    known = {f"{name}.png".lower() for name in names}
+    numbers = {number for name in known if (number := _number(name)) is not None}
+    first, last = min(numbers, default=0), max(numbers, default=0)
+    odd, before, after = [], False, False
+    for file in sorted(files):
+        number = _number(file)
+        if file.lower() in known or (number is not None and first <= number <= last):
+            continue
+        odd.append(file)
+        before |= number is not None and number < first
+        after |= number is not None and number > last
+    if not odd:
+        return []
+    some = ", ".join(odd[:NAMED]) + (f" and {len(odd) - NAMED} more" if len(odd) > NAMED else "")
+    there = {_number(file) for file in files}
+    of = f"the frames of {sequence} are {names[0]} to {names[-1]}"
+    if numbers and ((after and first not in there) or (before and last not in there)):
+        raise InputError(
+            f"{path}: {some}: of no frame, and the {'first' if after else 'last'} one has no mask:"
+            f" are they numbered from another frame on? {of}: rename them as their frames"
+        )
+    return [Problem(str(path), f"{some}: of no frame; {of}")]
 
 
 def read_prediction(
@@ -96,4 +140,13 @@ def _why_not_there(
     others = sorted(each for each in files if each.lower() == name.lower())
     if others:
         return f"is missing; there is {others[0]}, in another case: rename it"
+    others = sorted(each for each in files if _number(each) == _number(name) is not None)
+    if others:
+        return f"is missing; there is {others[0]}, with other zeros before it: rename it"
     return "is missing"
+
+
+def _number(name: str) -> int | None:
+    """Returns 3 of 3.png and 00003.PNG, None of a name that is no number."""
+    stem, _, ending = name.lower().rpartition(".")
+    return int(stem) if ending == "png" and stem.isdecimal() and stem.isascii() else None

@@ -13,13 +13,12 @@ from stm_jax.data.listing import entries
 from stm_jax.errors import InputError
 from stm_jax.eval.davis import ObjectScores
 from stm_jax.eval.frame_scores import FrameScores, Task, score_frames
-from stm_jax.eval.predictions import find_predictions
+from stm_jax.eval.predictions import NAMED, find_predictions, strangers
 from stm_jax.eval.scores import Key, Scores
 from stm_jax.eval.youtube_vos import seen_objects
 
 FRAMES_A_TASK = 16  # few, so that a single long sequence keeps all processes busy
 FRAMES_A_WORKER = 200
-NAMED = 10  # files in a line
 
 Frames = list[tuple[int, FrameScores]]
 """The scored frames of a sequence by their indices, in order."""
@@ -42,8 +41,8 @@ def score_predictions(
     in both masks, as in the official evaluator.
 
     A file that is missing or cannot be used, or a truth that is not there, makes J and F of all
-    objects in its frame 0, and ids that are none of the objects are counted; both are told in
-    `problems`. The result does not depend on the number of processes.
+    objects in its frame 0, ids that are none of the objects are counted, and masks of no frame are
+    named; all are told in `problems`. The result does not depend on the number of processes.
 
     Args:
       predictions: a folder with a folder of PNGs for each sequence.
@@ -56,11 +55,19 @@ def score_predictions(
 
     Raises:
       InputError: there is nothing to score, no prediction for any sequence, a true mask cannot be
-        read or shows an object in none of the scored frames; with `strict`, at any problem.
+        read or shows an object in none of the scored frames, or masks are numbered from another
+        frame on; with `strict`, at any problem.
     """
     if not predictions.is_dir():
         raise InputError(f"{predictions}: no such folder: give the one that holds the masks")
     tasks = _tasks(predictions, sequences, protocol)
+    odd = [
+        str(problem)
+        for sequence in sequences
+        for problem in strangers(predictions, sequence.name, [f.stem for f in sequence.frames])
+    ]
+    if strict and odd:
+        raise InputError(odd[0])
     total = sum(len(task.indices) for task in tasks)
     if workers is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -77,7 +84,7 @@ def score_predictions(
             by_sequence[task.sequence.name] += frames
             done += len(frames)
             progress(done, total)
-    return _collected(predictions, sequences, protocol, by_sequence)
+    return _collected(predictions, sequences, protocol, by_sequence, odd)
 
 
 def _collected(
@@ -85,10 +92,11 @@ def _collected(
     sequences: Sequence[BenchmarkSequence],
     protocol: Protocol,
     by_sequence: dict[str, Frames],
+    odd: Sequence[str],
 ) -> Scores:
     objects: dict[Key, ObjectScores] = {}
     names: dict[Key, tuple[str, ...]] = {}
-    problems: list[str] = []
+    problems = list(odd)
     for sequence in sequences:
         frames = by_sequence[sequence.name]
         lines = _problems(sequence, predictions, frames)

@@ -119,7 +119,10 @@ class Segmenter:
         Raises:
             InputError: Shapes or dtypes do not fit, or the mask is empty.
         """
-        frames = np.asarray(frames)
+        try:
+            frames = np.asarray(frames)
+        except ValueError as error:  # frames of several sizes
+            raise InputError(f"frames must be (T, H, W, 3), all of one size ({error})") from None
         if frames.ndim != 4 or len(frames) == 0:
             raise InputError(f"frames must be (T, H, W, 3) with T >= 1, not {frames.shape}")
         slots = self._slots_for(len(frames))
@@ -353,14 +356,24 @@ def _planes(
 
 
 def _checked_frame(frame: np.ndarray) -> np.ndarray:
-    frame = np.array(frame)  # a copy: the caller may decode the next frame into the same array
+    try:
+        frame = np.array(frame)  # a copy: the caller may decode the next frame into the same array
+    except ValueError:  # ragged lists
+        raise InputError("a frame must be (H, W, 3) uint8, not a ragged list") from None
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
         raise InputError(f"a frame must be (H, W, 3) uint8, not {frame.shape} {frame.dtype}")
     return frame
 
 
-def _checked_mask(mask: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    mask = np.array(mask)
+def _checked_mask(given: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    try:
+        mask = np.array(given)
+    except ValueError:  # ragged lists
+        raise InputError(
+            f"a mask must be (H, W) uint8 ids, not a ragged {type(given).__name__}"
+        ) from None
+    if mask.dtype == object:
+        raise InputError(f"a mask must be (H, W) uint8 ids, not a {type(given).__name__}")
     if mask.ndim != 2 or mask.dtype != np.uint8:
         raise InputError(f"a mask must be (H, W) uint8 ids, not {mask.shape} {mask.dtype}")
     if mask.shape != frame.shape[:2]:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.data.image_files import read_rgb
-from stm_jax.data.masks import VOID
+from stm_jax.data.mask_values import VOID
 from stm_jax.data.palette import davis_palette
 from stm_jax.eval.predictions import Problem, find_predictions, read_prediction
 from stm_jax.report.overlay import bright_palette, outline
@@ -83,8 +83,7 @@ def sequence_pictures(
 
 def whole_picture(path: pathlib.Path) -> str:
     """Returns the picture in a file as WebP in base64."""
-    with Image.open(path) as picture:
-        return _encoded(picture.convert("RGB"), format="WEBP", quality=QUALITY, method=4)
+    return _encoded(Image.fromarray(read_rgb(path)), format="WEBP", quality=QUALITY, method=4)
 
 
 def mask_picture(ids: UInt8[np.ndarray, "height width"]) -> str:

@@ -6,6 +6,7 @@ without those names before them, by OmitArgPrefixes.
 
 import dataclasses
 import pathlib
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,8 +16,8 @@ from jaxtyping import UInt8
 
 from stm_jax.catalogue import STM_EVERY, help_of
 from stm_jax.data.benchmarks import BenchmarkSequence, Protocol, benchmark_sequences
-from stm_jax.data.masks import check_first_mask, read_mask
-from stm_jax.data.video_files import Frames, open_frames
+from stm_jax.data.masks import check_first_mask, read_hand_mask
+from stm_jax.data.video_files import Frames, ImageFolder, open_frames
 from stm_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -153,14 +154,27 @@ class VideoOptions:
     path: Annotated[tyro.conf.Positional[pathlib.Path], tyro.conf.arg(metavar="VIDEO")]
     """A video file, or a folder of frames (.jpg .png .bmp .webp, in natural order)."""
     mask: pathlib.Path
-    """The mask of the first frame: a palette PNG, or grey with 0/255 or small ids."""
+    """The mask of the first frame: a palette PNG, black and white, or flat colours on black."""
 
     def open(self) -> tuple[Frames, UInt8[np.ndarray, "height width"]]:
         """Returns the frames and the first mask; raises InputError if they cannot be used."""
         frames = open_frames(self.path)
-        first_mask = read_mask(self.mask)
-        check_first_mask(first_mask, (frames.height, frames.width), self.mask)
-        return frames, first_mask
+        _check_is_of_first_frame(self.mask, frames)
+        first_mask = read_hand_mask(self.mask)
+        check_first_mask(first_mask.ids, (frames.height, frames.width), self.mask)
+        print(f"{self.mask.name}: {first_mask.described()}", file=sys.stderr)
+        return frames, first_mask.ids
+
+
+def _check_is_of_first_frame(mask: pathlib.Path, frames: Frames) -> None:
+    """Raises InputError if the mask bears the name of another frame of the folder."""
+    if isinstance(frames, ImageFolder):
+        first, *later = (file.stem for file in frames.files)
+        if mask.stem != first and mask.stem in later:
+            raise InputError(
+                f"{mask} is named as frame {mask.stem} of {frames.path}, but the first is {first}:"
+                " give a mask of that one, or rename it"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
