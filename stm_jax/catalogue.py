@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from stm_jax.memory.protocol import Memory
     from stm_jax.reads.protocol import Read
 
+LARGEST = 2**31 - 1  # of a knob that is an integer
 STM_EVERY = 5
 """What the commands' --memorize-every is unless it is given."""
 
@@ -314,7 +315,10 @@ def _value(what: str, text: str, default: Any) -> Any:
     """Returns a knob's value, of its default's type."""
     try:
         if isinstance(default, int | float) and not isinstance(default, bool):
-            return type(default)(text)
+            number = type(default)(text)
+            if number != number or (isinstance(number, int) and abs(number) > LARGEST):
+                raise ValueError("NaN, or more than an int32 holds")
+            return number
         value = ast.literal_eval(text.title() if isinstance(default, bool) else text)
     except (ValueError, SyntaxError) as error:
         raise InputError(f"{what} is no {type(default).__name__}") from error

@@ -14,6 +14,8 @@ from stm_jax.config import ModelConfig
 from stm_jax.errors import InputError
 
 TOLD = 80  # characters of a wrong value that a message shows
+MOST_PIXELS = 8192  # of a short side: that of 8K video is 4320
+MOST_SCALE = 16.0  # of a video, to segment at
 MOST_BLOCKS, MOST_CHANNELS = 48, 4096  # of a network: ResNet-152 has 36 blocks in a stage
 
 

@@ -16,6 +16,7 @@ from stm_jax import commands
 from stm_jax.catalogue import name_of
 from stm_jax.errors import InputError
 from stm_jax.runtime.freed_memory import keep_freed_memory
+from stm_jax.text import never_fail_to_print, printable
 from stm_jax.version import versions
 
 # Each a dataclass whose fields are the options, with a method run(), called as its class is.
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Any] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit status; wrong options raise SystemExit(2)."""
+    never_fail_to_print()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words == ["--version"]:
         return _print_versions()
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except KeyboardInterrupt as stop:
         print(
-            f"stm-jax: stopped: {str(stop) or 'give the same command again to go on'}",
+            f"stm-jax: stopped: {printable(stop) or 'give the same command again to go on'}",
             file=sys.stderr,
         )
         return 130
@@ -77,5 +79,5 @@ def _instead_of_export(words: Sequence[str]) -> str:
 
 
 def _fail(message: str) -> int:
-    print(f"stm-jax: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"stm-jax: error: {printable(' '.join(message.split()))}", file=sys.stderr)
     return 2

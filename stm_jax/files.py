@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from stm_jax.errors import InputError
+from stm_jax.text import spreadsheet_cell, utf_8
 
 
 @contextlib.contextmanager
@@ -41,8 +42,10 @@ def write_json(path: pathlib.Path, content: Mapping[str, Any], indent: int = 2) 
 def write_csv(path: pathlib.Path, rows: Iterable[Iterable[object]]) -> None:
     """Writes a CSV file, whole or not at all."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_whole(path, text.getvalue().encode())
+    csv.writer(text, lineterminator="\n").writerows(
+        [spreadsheet_cell(cell) for cell in row] for row in rows
+    )
+    write_whole(path, utf_8(text.getvalue()))
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:

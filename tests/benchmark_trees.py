@@ -51,7 +51,7 @@ def davis2017(root: pathlib.Path, videos: dict[str, tuple[int, int, int, tuple[i
             write_palette(path, boxes(height, width, ids, min(t, 4)))
     lists = root / "ImageSets" / "2017"
     lists.mkdir(parents=True)
-    (lists / "val.txt").write_text("\n".join(videos) + "\n")
+    (lists / "val.txt").write_bytes(os.fsencode("\n".join(videos) + "\n"))
 
 
 def youtube_vos(root: pathlib.Path) -> None:

@@ -15,15 +15,16 @@ PROJECT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = PROJECT / "stm_jax"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"checks", "config", "errors", "files", "json_files", "version"}
+BASE = {"checks", "config", "errors", "files", "json_files", "text", "version"}
 NETWORK = BASE | {"ops", "reads", "nn", "memory", "catalogue", "infer", "weights"}
 EVERYTHING = NETWORK | {"runtime", "data", "eval", "report", "train", "benchmark"}
 MAY_IMPORT = {
     "checks": {"config", "errors"},
     "config": set(),
     "errors": set(),
-    "files": {"errors"},
+    "files": {"errors", "text"},
     "json_files": {"checks", "errors"},
+    "text": set(),
     "version": set(),
     "ops": BASE,
     "nn": BASE | {"ops"},

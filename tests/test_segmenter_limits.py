@@ -84,7 +84,7 @@ def test_a_frame_of_another_size_is_refused_and_the_stream_goes_on(segmenter):
     "options, message",
     [
         ({"memorize_every": 0}, "memorize_every must be at least 1, not 0"),
-        ({"short_side": 15}, "the short side must be at least 16 pixels, not 15"),
+        ({"short_side": 15}, "the short side must be at least 16 pixels and at most 8192, not 15"),
         ({"capacity": 1}, "the capacity must be at least 2 frames, not 1"),
     ],
 )

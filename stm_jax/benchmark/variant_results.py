@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from stm_jax.files import write_csv, write_whole
 from stm_jax.report.page_of_variants import write_variants_page
+from stm_jax.text import utf_8
 
 if TYPE_CHECKING:
     from stm_jax.benchmark.variant_list import Variant
@@ -61,7 +62,7 @@ def write_results(
 ) -> None:
     """Writes variants.csv, variants.md and variants.html, each whole or not at all."""
     write_csv(out / "variants.csv", [list(COLUMNS), *([row[c] for c in COLUMNS] for row in rows)])
-    write_whole(out / "variants.md", _markdown(rows).encode())
+    write_whole(out / "variants.md", utf_8(_markdown(rows)))
     write_variants_page(out / "variants.html", COLUMNS, rows, settings)
 
 

@@ -11,6 +11,7 @@ import tyro
 from stm_jax.benchmark.folder import BenchmarkFolder
 from stm_jax.benchmark.plan import MOST_PROGRAMS, Program, Video, plan_programs
 from stm_jax.benchmark.results import print_speed, score
+from stm_jax.checks import MOST_SCALE, within
 from stm_jax.commands.shared.options import (
     BenchmarkOptions,
     LoadedModel,
@@ -23,6 +24,7 @@ from stm_jax.errors import InputError
 from stm_jax.runtime.progress import FrameProgress
 from stm_jax.runtime.stopping import stop_between_frames
 from stm_jax.runtime.used_memory import explain_out_of_memory
+from stm_jax.text import utf_8
 from stm_jax.version import __version__, versions
 
 if TYPE_CHECKING:
@@ -131,15 +133,15 @@ class BenchmarkDataset:
 
     def _check_options(self) -> None:
         self.model.check()
-        if not self.scales or min(self.scales) <= 0 or len(set(self.scales)) < len(self.scales):
+        for scale in self.scales:
+            within("--scales", scale, 0, MOST_SCALE, above=True)
+        if not self.scales or len(set(self.scales)) < len(self.scales):
             given = " ".join(map(str, self.scales)) or "empty"
             raise InputError(f"--scales is {given}: give different positive numbers")
-        if self.data.heat_maps < 0:
-            raise InputError(f"--heat-maps is {self.data.heat_maps}: give 0 or more")
+        within("--heat-maps", self.data.heat_maps, 0, 10**6)
         if self.data.heat_maps and self._is_averaged():
             raise InputError("--heat-maps shows one memory: leave it out beside --flip or --scales")
-        if self.devices < 1:
-            raise InputError(f"--devices is {self.devices}: give 1 or more")
+        within("--devices", self.devices, 1, 10**6)
 
     def _is_averaged(self) -> bool:
         return self.flip or self.scales != (1.0,)
@@ -228,11 +230,9 @@ def hash_of_data(sequences: Sequence[BenchmarkSequence]) -> str:
     """Returns a hash of the names and lengths of all frames, and of the masks that are given."""
     content = hashlib.sha256()
     for sequence in sequences:
-        content.update(
-            f"{sequence.name} {sequence.wanted} {sorted(sequence.given.items())}".encode()
-        )
+        content.update(utf_8(f"{sequence.name} {sequence.wanted} {sorted(sequence.given.items())}"))
         for frame in sequence.frames:
-            content.update(f"{frame.name} {frame.stat().st_size}".encode())
+            content.update(utf_8(f"{frame.name} {frame.stat().st_size}"))
         for index in sequence.given:
             mask = sequence.truths[index]
             content.update(mask.read_bytes() if mask else b"")

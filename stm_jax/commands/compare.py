@@ -7,6 +7,7 @@ from typing import Any
 
 import tyro
 from rich.table import Table
+from rich.text import Text
 
 from stm_jax.eval.comparison import (
     CONFIDENCE,
@@ -19,6 +20,7 @@ from stm_jax.eval.comparison import (
 from stm_jax.eval.scores import read_scores
 from stm_jax.files import check_can_be_written, write_csv, write_json
 from stm_jax.report.score_table import console_for_tables
+from stm_jax.text import printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,18 +59,20 @@ class Compare:
 def _print(comparison: Comparison, names: Sequence[str]) -> None:
     count = len(names)
     for number, name in enumerate(names, 1):
-        print(f"{number}: {name}")
+        print(f"{number}: {printable(name)}")
     table = Table("sequence", title="J&F, and differences to run 1")
     others = [f"{number} - 1" for number in range(2, count + 1)]
     for column in ("objects", *(f"run {number}" for number in range(1, count + 1)), *others):
         table.add_column(column, justify="right")
     for sequence, values in comparison.sequences.items():
-        table.add_row(sequence, str(comparison.objects[sequence]), *_cells(values["J&F"]))
+        table.add_row(
+            Text(printable(sequence)), str(comparison.objects[sequence]), *_cells(values["J&F"])
+        )
     table.add_section()
     table.add_row("global", str(sum(comparison.objects.values())), *_cells(comparison.total["J&F"]))
     console_for_tables().print(table)
     for line in comparison.warnings:
-        print(f"warning: {line}")
+        print(f"warning: {printable(line)}")
     for index, other in enumerate(others):
         for measure in MEASURES:
             print(f"{other}, {measure}: {_verdict(comparison.differences[measure][index])}")

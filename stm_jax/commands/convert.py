@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 
 from stm_jax.errors import InputError
 from stm_jax.files import check_can_be_written
+from stm_jax.text import printable
 
 if TYPE_CHECKING:
     from stm_jax.nn.model import Model
@@ -70,7 +71,7 @@ class Convert:
         else:
             write_pth(self.out, to_pytorch(model))
         size = self.out.stat().st_size / 1e6
-        print(f"{self.out}: {model.config.name}, {len(given)} entries, {size:.1f} MB")
+        print(f"{self.out}: {printable(model.config.name)}, {len(given)} entries, {size:.1f} MB")
         if self.verify:
             self._verify(model, given)
 

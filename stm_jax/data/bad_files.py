@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal, TypeVar
 
 from stm_jax.errors import InputError
+from stm_jax.text import printable
 
 BadFiles = Literal["refuse", "skip"]
 MOST_IN_A_ROW = 100
@@ -43,7 +44,11 @@ def all_good(
     if reasons:
         count = len(made) + len(reasons)
         _logger.warning(
-            "left out %d of the %d in %s; the first: %s", len(reasons), count, where, reasons[0]
+            "left out %d of the %d in %s; the first: %s",
+            len(reasons),
+            count,
+            where,
+            printable(reasons[0]),
         )
     return made
 
@@ -83,4 +88,4 @@ class FirstGood:
         self._reasons.add(reason)
         count = len(self._reasons)
         if str(count).strip("0") == "1":
-            _logger.warning("skipped, %d so far: %s", count, reason)
+            _logger.warning("skipped, %d so far: %s", count, printable(reason))

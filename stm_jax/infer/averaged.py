@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from stm_jax.checks import MOST_SCALE, within
 from stm_jax.errors import InputError
 from stm_jax.infer.segmenter import Segmenter
 from stm_jax.nn.model import Model
@@ -38,8 +39,10 @@ class AveragedSegmenter:
         short_side: int | None = None,
         **options: Any,
     ) -> None:
-        if not scales or min(scales) <= 0:
-            raise InputError(f"scales must be positive, at least one, not {tuple(scales)}")
+        if not scales:
+            raise InputError("scales is empty: give one at least")
+        for scale in scales:
+            within("a scale", scale, 0, MOST_SCALE, above=True)
         if options.get("device") is not None:
             model = Model(model.config, jax.device_put(model.variables, options["device"]))
         self._model, self._memorize_every, self._options = model, memorize_every, options

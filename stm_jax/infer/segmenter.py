@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stm_jax.checks import MOST_PIXELS, shown
 from stm_jax.errors import InputError
 from stm_jax.infer import saved_state
 from stm_jax.infer.attention import Attention, look
@@ -64,8 +65,11 @@ class Segmenter:
         capacity: int = DEFAULT_CAPACITY,
         device: jax.Device | None = None,  # pyright: ignore[reportInvalidTypeForm]
     ) -> None:
-        if short_side is not None and short_side < 16:
-            raise InputError(f"the short side must be at least 16 pixels, not {short_side}")
+        if short_side is not None and not 16 <= short_side <= MOST_PIXELS:
+            raise InputError(
+                f"the short side must be at least 16 pixels and at most {MOST_PIXELS}, not"
+                f" {shown(short_side)}"
+            )
         if capacity < 2:
             raise InputError(f"the capacity must be at least 2 frames, not {capacity}")
         if memorize_every < 1:

@@ -21,6 +21,7 @@ from stm_jax.files import write_whole
 from stm_jax.report import pictures as report_pictures
 from stm_jax.report.one_file import block, one_file
 from stm_jax.report.overlay import bright_palette
+from stm_jax.text import utf_8
 
 SCRIPTS = (
     *("parts.js", "pictures.js", "head.js", "theme.js", "table.js", "plots.js"),
@@ -101,7 +102,7 @@ def write_report(
         },
     }
     data = "\n".join([block("index", index), *blocks])
-    write_whole(path, one_file("report.html", ["report.css"], SCRIPTS, title, data).encode())
+    write_whole(path, utf_8(one_file("report.html", ["report.css"], SCRIPTS, title, data)))
 
 
 def _sequence_info(

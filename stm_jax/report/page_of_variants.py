@@ -9,6 +9,7 @@ from typing import Any
 
 from stm_jax.files import write_whole
 from stm_jax.report.one_file import one_file
+from stm_jax.text import utf_8
 
 WIDTH, HEIGHT = 560, 340
 LEFT, RIGHT, TOP, BOTTOM = 46, 16, 16, 40
@@ -50,7 +51,7 @@ def write_variants_page(
         table=_table(columns, rows),
         made=made,
     )
-    write_whole(path, page.encode())
+    write_whole(path, utf_8(page))
 
 
 def scatter(rows: Sequence[Row], measure: str, label: str, better: int) -> str:

@@ -4,9 +4,11 @@ from collections.abc import Sized
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from stm_jax.eval.davis import GlobalScore
 from stm_jax.eval.scores import Scores
+from stm_jax.text import printable
 
 WIDTH_WITHOUT_TERMINAL = 120
 COLUMNS = ("J&F", "J mean", "recall", "decay", "F mean", "recall", "decay")
@@ -19,13 +21,13 @@ def print_scores(scores: Scores) -> None:
         table.add_column(column, justify="right")
     for name, score in scores.sequences.items():
         objects = sum(sequence == name for sequence, _ in scores.objects)
-        table.add_row(name, str(objects), *_cells(score))
+        table.add_row(Text(printable(name)), str(objects), *_cells(score))
     table.add_section()
     table.add_row("global", str(len(scores.objects)), *_cells(scores.global_score))
     console = console_for_tables()
     console.print(table)
     for line in scores.problems:
-        print(f"problem: {line}")
+        print(f"problem: {printable(line)}")
     if scores.youtube_vos:
         print(", ".join(f"{name} {value:.4f}" for name, value in scores.youtube_vos.items()))
     total = scores.global_score

@@ -6,6 +6,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from stm_jax.text import printable
+
 SECONDS_BETWEEN_LINES = 5.0
 WARM_UP = 2  # the first two frames compile, and would spoil the rate
 
@@ -22,7 +24,7 @@ class FrameProgress:
         self._console = Console(stderr=True)
         self._bar = Progress(
             BarColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             console=self._console,
             disable=not self._console.is_terminal,
             transient=True,
@@ -41,7 +43,7 @@ class FrameProgress:
 
     def say(self, line: str) -> None:
         """Prints a line, above the bar if there is one."""
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
     def update(
         self, frames: int, segmented: bool, label: str = "", count: int | None = None
@@ -57,7 +59,9 @@ class FrameProgress:
         if self._segmented == WARM_UP and segmented:
             self._warm_since = now
         line = label + self._line(frames, now)
-        self._bar.update(self._task, completed=frames, total=self._count, description=line)
+        self._bar.update(
+            self._task, completed=frames, total=self._count, description=printable(line)
+        )
         if not self._console.is_terminal and now - self._said >= SECONDS_BETWEEN_LINES:
             self._said = now
             self.say(line)

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
 
 from stm_jax.errors import InputError
+from stm_jax.text import printable
 from stm_jax.train.config import StageConfig, TrainConfig
 from stm_jax.train.pictures import picture_of
 from stm_jax.train.step import learning_rates
@@ -63,7 +64,7 @@ class RunLog:
     def say(self, line: str) -> None:
         """Prints one line."""
         if self._speaks:
-            self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self._bar.console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
     def begin_stage(
         self, index: int, stage: StageConfig, begin: int, done: int, gflop: float | None

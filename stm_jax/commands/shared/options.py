@@ -15,6 +15,7 @@ import tyro
 from jaxtyping import UInt8
 
 from stm_jax.catalogue import STM_EVERY, help_of
+from stm_jax.checks import MOST_PIXELS, within
 from stm_jax.data.benchmarks import BenchmarkSequence, Protocol, benchmark_sequences
 from stm_jax.data.masks import check_first_mask, read_hand_mask
 from stm_jax.data.video_files import Frames, ImageFolder, open_frames
@@ -52,8 +53,8 @@ class NetworkOptions:
 
     def check(self) -> None:
         """Raises InputError if an option makes no sense, before anything heavy is imported."""
-        if self.size is not None and self.size < 16:
-            raise InputError(f"--size is {self.size}: give 16 pixels or more")
+        if self.size is not None:
+            within("--size", self.size, 16, MOST_PIXELS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +68,7 @@ class ModelOptions(NetworkOptions):
 
     def check(self) -> None:
         """Raises InputError if an option makes no sense, before anything heavy is imported."""
-        if self.memorize_every < 1:
-            raise InputError(f"--memorize-every is {self.memorize_every}: give 1 or more")
+        within("--memorize-every", self.memorize_every, 1, 10**6)
         super().check()
 
     def load(self, variant: "tuple[Memory, Read | None] | None" = None) -> "LoadedModel":
