@@ -162,7 +162,8 @@ class VideoOptions:
         _check_is_of_first_frame(self.mask, frames)
         first_mask = read_hand_mask(self.mask)
         check_first_mask(first_mask.ids, (frames.height, frames.width), self.mask)
-        print(f"{self.mask.name}: {first_mask.described()}", file=sys.stderr)
+        warned = first_mask.looks_inverted
+        print(f"{self.mask.name}: {first_mask.described()}", file=sys.stderr if warned else None)
         return frames, first_mask.ids
 
 
