@@ -373,12 +373,12 @@ def test_frames_are_not_held(inputs, tmp_path, monkeypatch):
         name_of = staticmethod(frames.name_of)
 
         @staticmethod
-        def read():
+        def timed():
             for index in range(40):
                 picture = FRAMES[index % COUNT].view(Counted)
                 alive.add(picture)
                 most.append(len(alive))
-                yield picture
+                yield picture, None
                 del picture
 
     monkeypatch.setattr("stm_jax.commands.shared.options.open_frames", lambda path: Long)

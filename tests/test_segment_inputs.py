@@ -118,3 +118,18 @@ assert "jax" not in sys.modules and "flax" not in sys.modules
     )
     assert helped.returncode == 0, helped.stderr
     assert "--memorize-every" in helped.stdout
+
+
+def test_what_the_mask_was_taken_for_is_said(inputs, tmp_path, capsys):  # noqa: F811
+    mask = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    mask[10:20, 10:20] = 0
+    Image.fromarray(mask).save(tmp_path / "inverted.png")
+    given = ["--weights", str(inputs / "tiny.safetensors"), "--out"]
+    for path, line in (
+        (inputs / "mask.png", "mask.png: palette picture, objects 1, 4\n"),
+        (tmp_path / "inverted.png", "WARNING: the object covers most of the frame"),
+    ):
+        words = [str(inputs / "video.mp4"), "--mask", str(path), *given, str(tmp_path / path.stem)]
+        assert main(["segment", *words]) == 0
+        said = capsys.readouterr()
+        assert line in (said.err if "inverted" in path.stem else said.out)

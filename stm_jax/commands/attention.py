@@ -42,7 +42,8 @@ class Attention:
           OSError: the picture cannot be written.
         """
         self._check_out()
-        frames, first_mask = self.video.open()
+        frames, mask_by_hand = self.video.open()
+        first_mask = mask_by_hand.ids
         self._check_place(frames)
         ids_there = sorted(set(np.unique(first_mask).tolist()) - {0})
         if self.object is not None and self.object not in ids_there:

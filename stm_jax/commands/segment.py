@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import pathlib
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,10 @@ class Segment:
           OSError: a result cannot be written, for example because the disk is full.
         """
         self.model.check()
-        frames, first_mask = self.video.open()
+        frames, mask_by_hand = self.video.open()
+        first_mask = mask_by_hand.ids
+        said = sys.stderr if mask_by_hand.looks_inverted else sys.stdout
+        print(f"{self.video.mask.name}: {mask_by_hand.described()}", file=said)
         out, video, mask = self.results.out, self.video.path, self.video.mask
         _check_inputs_are_safe(out, video, mask)
         model = self.model.load()

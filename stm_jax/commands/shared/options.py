@@ -6,18 +6,15 @@ without those names before them, by OmitArgPrefixes.
 
 import dataclasses
 import pathlib
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 import tyro
-from jaxtyping import UInt8
 
 from stm_jax.catalogue import STM_EVERY, help_of
 from stm_jax.checks import MOST_PIXELS, within
 from stm_jax.data.benchmarks import BenchmarkSequence, Protocol, benchmark_sequences
-from stm_jax.data.masks import check_first_mask, read_hand_mask
+from stm_jax.data.masks import HandMask, check_first_mask, read_hand_mask
 from stm_jax.data.video_files import Frames, ImageFolder, open_frames
 from stm_jax.errors import InputError
 
@@ -156,14 +153,13 @@ class VideoOptions:
     mask: pathlib.Path
     """The mask of the first frame: a palette PNG, black and white, or flat colours on black."""
 
-    def open(self) -> tuple[Frames, UInt8[np.ndarray, "height width"]]:
+    def open(self) -> tuple[Frames, HandMask]:
         """Returns the frames and the first mask; raises InputError if they cannot be used."""
         frames = open_frames(self.path)
         _check_is_of_first_frame(self.mask, frames)
         first_mask = read_hand_mask(self.mask)
         check_first_mask(first_mask.ids, (frames.height, frames.width), self.mask)
-        print(f"{self.mask.name}: {first_mask.described()}", file=sys.stderr)
-        return frames, first_mask.ids
+        return frames, first_mask
 
 
 def _check_is_of_first_frame(mask: pathlib.Path, frames: Frames) -> None:
