@@ -1,8 +1,10 @@
 """The command line, `stm-jax <command>`: finds the command, runs it, and says what went wrong.
 
-Exit status: 0 done, 2 a wrong option, a bad input or a full disk, 130 stopped by Ctrl-C.
+Exit status: 0 done, 2 a wrong option, a bad input or a full disk, 130 stopped by
+Ctrl-C, SIGTERM or SIGHUP.
 """
 
+import contextlib
 import errno
 import shlex
 import sys
@@ -21,6 +23,7 @@ from stm_jax.commands.train import Train
 from stm_jax.commands.variants import Variants
 from stm_jax.errors import InputError
 from stm_jax.runtime.freed_memory import keep_freed_memory
+from stm_jax.runtime.stopping import ending_in_time
 from stm_jax.version import versions
 
 # Each a dataclass whose fields are the options, with a method run().
@@ -54,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     keep_freed_memory()
     try:
-        command.run()
+        # Not where a program calls this, whose signals are its own.
+        with ending_in_time() if arguments is None else contextlib.nullcontext():
+            command.run()
     except InputError as error:
         return _fail(str(error))
     except OSError as error:
@@ -65,10 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             " again to go on"
         )
     except KeyboardInterrupt as stop:
-        print(
-            f"stm-jax: stopped: {str(stop) or 'give the same command again to go on'}",
-            file=sys.stderr,
-        )
+        _say(f"stm-jax: stopped: {str(stop) or 'give the same command again to go on'}")
         return 130
     return 0
 
@@ -90,5 +92,10 @@ def _instead_of_export(words: Sequence[str]) -> str:
 
 
 def _fail(message: str) -> int:
-    print(f"stm-jax: error: {' '.join(message.split())}", file=sys.stderr)
+    _say(f"stm-jax: error: {' '.join(message.split())}")
     return 2
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):  # of a terminal that is closed
+        print(line, file=sys.stderr)

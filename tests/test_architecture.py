@@ -15,13 +15,14 @@ PROJECT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = PROJECT / "stm_jax"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"config", "errors", "files", "version"}
+BASE = {"config", "errors", "files", "processes", "version"}
 NETWORK = BASE | {"ops", "reads", "nn", "memory", "catalogue", "infer", "weights"}
 EVERYTHING = NETWORK | {"runtime", "data", "eval", "report", "train", "benchmark"}
 MAY_IMPORT = {
     "config": set(),
     "errors": set(),
     "files": {"errors"},
+    "processes": set(),
     "version": set(),
     "ops": BASE,
     "nn": BASE | {"ops"},

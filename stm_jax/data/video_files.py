@@ -21,6 +21,7 @@ from jaxtyping import UInt8
 
 from stm_jax.data.image_files import natural, read_rgb
 from stm_jax.errors import InputError
+from stm_jax.files import finish, unfinished
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 # FFmpeg also draws the letters of a text file as a film.
@@ -153,7 +154,7 @@ class VideoWriter:
         self, path: pathlib.Path, height: int, width: int, rate: fractions.Fraction | int
     ) -> None:
         self.path = path
-        self._temporary = path.with_name(f".{path.name}.tmp")
+        self._temporary = unfinished(path)
         self._count = 0
         self._padding = ((0, height % 2), (0, width % 2), (0, 0))
         # Through a Python file, for FFmpeg's own writing tells nobody of a full disk.
@@ -198,7 +199,7 @@ class VideoWriter:
             self._container.mux(self._stream.encode())
             self._container.close()
             self._file.close()
-            os.replace(self._temporary, self.path)
+            finish(self._temporary, self.path)
         finally:
             with contextlib.suppress(OSError):
                 self._file.close()
