@@ -1,8 +1,10 @@
 """The command line, `stm-jax <command>`: finds the command, runs it, and says what went wrong.
 
-Exit status: 0 done, 2 a wrong option, a bad input or a full disk, 130 stopped by Ctrl-C.
+Exit status: 0 done, 2 a wrong option, a bad input or a full disk, 130 stopped by
+Ctrl-C, SIGTERM or SIGHUP.
 """
 
+import contextlib
 import dataclasses
 import errno
 import shlex
@@ -16,6 +18,7 @@ from stm_jax import commands
 from stm_jax.catalogue import name_of
 from stm_jax.errors import InputError
 from stm_jax.runtime.freed_memory import keep_freed_memory
+from stm_jax.runtime.stopping import ending_in_time
 from stm_jax.text import never_fail_to_print, printable
 from stm_jax.version import versions
 
@@ -43,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     keep_freed_memory()
     try:
-        command.run()
+        # Not where a program calls this, whose signals are its own.
+        with ending_in_time() if arguments is None else contextlib.nullcontext():
+            command.run()
     except InputError as error:
         return _fail(str(error))
     except OSError as error:
@@ -54,10 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             " again to go on"
         )
     except KeyboardInterrupt as stop:
-        print(
-            f"stm-jax: stopped: {printable(stop) or 'give the same command again to go on'}",
-            file=sys.stderr,
-        )
+        stopped = printable(stop) or "give the same command again to go on"
+        _say(f"stm-jax: stopped: {stopped}")
         return 130
     return 0
 
@@ -79,5 +82,10 @@ def _instead_of_export(words: Sequence[str]) -> str:
 
 
 def _fail(message: str) -> int:
-    print(f"stm-jax: error: {printable(' '.join(message.split()))}", file=sys.stderr)
+    _say(f"stm-jax: error: {printable(' '.join(message.split()))}")
     return 2
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):  # of a terminal that is closed
+        print(line, file=sys.stderr)

@@ -15,7 +15,7 @@ PROJECT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = PROJECT / "stm_jax"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"checks", "config", "errors", "files", "json_files", "text", "version"}
+BASE = {"checks", "config", "errors", "files", "json_files", "processes", "text", "version"}
 NETWORK = BASE | {"ops", "reads", "nn", "memory", "catalogue", "infer", "weights"}
 EVERYTHING = NETWORK | {"runtime", "data", "eval", "report", "train", "benchmark"}
 MAY_IMPORT = {
@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "errors": set(),
     "files": {"errors", "text"},
     "json_files": {"checks", "errors"},
+    "processes": set(),
     "text": set(),
     "version": set(),
     "ops": BASE,

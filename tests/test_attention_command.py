@@ -93,7 +93,7 @@ def test_inputs_are_never_written_over(inputs, capsys):
     for out in (inputs / "mask.png", inputs / "frames" / "new.png"):
         before = out.read_bytes() if out.exists() else None
         assert run(inputs, out) == 2
-        assert "lies among the inputs" in capsys.readouterr().err
+        assert "lies in what is read" in capsys.readouterr().err
         assert (out.read_bytes() if out.exists() else None) == before
 
 

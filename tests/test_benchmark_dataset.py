@@ -211,7 +211,7 @@ write = BenchmarkFolder.write_mask
 def write_and_die(self, sequence, index, ids):
     write(self, sequence, index, ids)
     if sequence.name == "ant" and index == 3:
-        open(self.masks / "ant" / ".00004.png.tmp", "w").write("half of it")
+        open(self.masks / "ant" / ".stm-jax-0123abcd.tmp", "w").write("half of it")
         os.kill(os.getpid(), signal.SIGKILL)
 BenchmarkFolder.write_mask = write_and_die
 main(sys.argv[1:])
@@ -224,7 +224,7 @@ def test_a_killed_run_goes_on(data, davis_run, tmp_path, monkeypatch):
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert (out / "masks/ant/00003.png").exists() and not (out / "sequences/ant.json").exists()
     assert (out / "sequences/cat.json").exists()
-    (out / ".scores.json.tmp").write_text("half of it")
+    (out / ".stm-jax-0123abcd.tmp").write_text("half of it")
     calls = count_calls(monkeypatch, "start", "step")
     assert run(data, out, "davis") == 0
     assert calls == ["start"] + 5 * ["step"]  # "ant" alone, from its first frame
@@ -276,8 +276,9 @@ def test_changed_data_and_masks_of_others_are_refused(data, davis_run, tmp_path,
     assert run(copy, out, "davis") == 2
     assert "(another data)" in error_line(capsys)
     (out / "settings.json").unlink()
+    (out / ".stm-jax").unlink()
     assert run(data, out, "davis", "--overwrite") == 2
-    assert "was not written by `stm-jax benchmark-dataset`" in error_line(capsys)
+    assert "which `stm-jax benchmark-dataset` did not write" in error_line(capsys)
     assert (out / "masks/ant/00000.png").exists()
 
 

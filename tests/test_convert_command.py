@@ -163,7 +163,7 @@ BAD = {
     "neither suffix": ("ours.safetensors", "out.onnx", "must end in .safetensors"),
     "no suffix": ("ours.safetensors", "out", "must end in .safetensors"),
     "no folder": ("ours.safetensors", "nowhere/out.safetensors", "there is no folder"),
-    "over itself": ("ours.safetensors", "{inputs}/ours.safetensors", "over itself"),
+    "over itself": ("ours.safetensors", "{inputs}/ours.safetensors", "lies in what is read"),
     "over a folder": ("ours.safetensors", "folder.safetensors", "folder.safetensors"),
     "no such name": ("stm-r99", "out.safetensors", "bundled are"),
     "no such npz": ("none.npz", "out.safetensors", "No such file"),

@@ -304,10 +304,11 @@ def test_write_gives_a_palette_picture(tmp_path):
 
 
 @pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="needs Linux's /dev/full")
-def test_full_disk_leaves_the_old_mask(tmp_path):
+def test_full_disk_leaves_the_old_mask(tmp_path, monkeypatch):
     path = tmp_path / "mask.png"
     write_mask(path, IDS)
-    (tmp_path / ".mask.png.tmp").symlink_to("/dev/full")
+    (tmp_path / "full").symlink_to("/dev/full")
+    monkeypatch.setattr("stm_jax.files.unfinished", lambda path: tmp_path / "full")
     with pytest.raises(OSError, match="No space left") as caught:
         write_mask(path, ONE)
     assert caught.value.errno == errno.ENOSPC

@@ -18,8 +18,9 @@ import pytest
 from PIL import Image
 
 import stm_jax.commands.segment as command
-from stm_jax import weights
+from stm_jax import files, weights
 from stm_jax.cli import main
+from stm_jax.data import video_files
 from stm_jax.data.masks import read_mask, write_mask
 from stm_jax.data.video_files import VideoWriter, open_frames
 from stm_jax.infer.segmenter import Segmenter
@@ -201,7 +202,8 @@ def test_masks_of_others_are_not_overwritten(inputs, tmp_path, capsys):
     (tmp_path / "out" / "masks").mkdir(parents=True)
     (tmp_path / "out" / "masks" / "00000.png").write_text("drawn by hand")
     assert run(inputs, tmp_path / "out") == 2
-    assert "did not begin" in error_line(capsys)
+    assert "did not write" in error_line(capsys)
+    assert run(inputs, tmp_path / "out", "--overwrite") == 2
     assert (tmp_path / "out" / "masks" / "00000.png").read_text() == "drawn by hand"
 
 
@@ -264,13 +266,14 @@ def test_killed_run_goes_on(inputs, whole, tmp_path):
 import os, signal, sys
 import stm_jax.commands.segment as command
 from stm_jax.cli import main
+from stm_jax.commands.shared.segment_folder import SegmentFolder
 command._pause_after = lambda seconds: 0
-write = command.write_mask
-def write_and_die(path, ids):
-    write(path, ids)
-    if path.name == "00005.png":
+write = SegmentFolder.write_mask
+def write_and_die(self, name, ids):
+    write(self, name, ids)
+    if name == "00005":
         os.kill(os.getpid(), signal.SIGKILL)
-command.write_mask = write_and_die
+SegmentFolder.write_mask = write_and_die
 main(sys.argv[1:])
 """
     given = [str(inputs / "video.mp4"), "--mask", str(inputs / "mask.png"), "--out", str(out)]
@@ -288,7 +291,8 @@ main(sys.argv[1:])
     assert len(masks_of(out)) == 6 and (out / ".resume" / "state.npz").exists()
     assert run(inputs, out) == 0
     assert masks_of(out) == masks_of(whole)
-    assert [f.name for f in sorted(out.iterdir())] == ["masks", "overlay.mp4", "segment.json"]
+    there = [f.name for f in sorted(out.iterdir())]
+    assert there == [".stm-jax", "masks", "overlay.mp4", "segment.json"]
 
 
 @pytest.mark.parametrize("spoil", ["state", "mask"])
@@ -321,14 +325,17 @@ def test_state_is_no_pickle(inputs, tmp_path, monkeypatch):
 @pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 @pytest.mark.parametrize(
     ("file", "done"),
-    [("masks/.00004.png.tmp", 4), (".overlay.mp4.tmp", COUNT), (".resume/.state.npz.tmp", 1)],
+    [("masks/00004.png", 4), ("overlay.mp4", COUNT), (".resume/state.npz", 1)],
 )
 def test_full_disk(inputs, whole, tmp_path, capsys, monkeypatch, file, done):
     """One of the files is on a device that is full, and the disk has room at the second run."""
-    out = tmp_path / "out"
-    (out / file).parent.mkdir(parents=True)
-    (out / file).symlink_to("/dev/full")
+    out, full = tmp_path / "out", tmp_path / "full"
+    full.symlink_to("/dev/full")
     with monkeypatch.context() as patch:
+        for place in (files, video_files):
+            usual = place.unfinished
+            named = {out / file: full}
+            patch.setattr(place, "unfinished", lambda p, u=usual, n=named: n.get(p) or u(p))
         patch.setattr(command, "_pause_after", lambda seconds: 0)
         assert run(inputs, out) == 2
     line = error_line(capsys)

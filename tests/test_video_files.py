@@ -305,15 +305,16 @@ def test_unfinished_file_plays(tmp_path):
         writer.write(picture(index))
     writer._file.flush()
     left = tmp_path / "left.mp4"
-    left.write_bytes((tmp_path / ".out.mp4.tmp").read_bytes())
+    left.write_bytes(writer._temporary.read_bytes())
     with av.open(str(left)) as container:
         assert sum(1 for _ in container.decode(video=0)) >= 10
     writer.__exit__(None, None, None)
 
 
 @pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="needs Linux's /dev/full")
-def test_full_disk_is_told(tmp_path):
-    (tmp_path / ".out.mp4.tmp").symlink_to("/dev/full")
+def test_full_disk_is_told(tmp_path, monkeypatch):
+    (tmp_path / "full").symlink_to("/dev/full")
+    monkeypatch.setattr("stm_jax.data.video_files.unfinished", lambda path: tmp_path / "full")
     with (
         pytest.raises(OSError, match="No space left") as caught,
         VideoWriter(tmp_path / "out.mp4", HEIGHT, WIDTH, 25) as writer,

@@ -17,6 +17,7 @@ from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.data.image_files import read_rgb, write_png
 from stm_jax.errors import InputError
 from stm_jax.eval.scores import Scores
+from stm_jax.files import is_whole_png
 from stm_jax.runtime.progress import FrameProgress
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def draw_attention(
     worst = sorted(scores.sequences, key=lambda name: scores.sequences[name].j.mean)[:count]
     jobs = []
     for sequence in sequences:
-        if sequence.name in worst and not folder.attention_of(sequence).exists():
+        if sequence.name in worst and not is_whole_png(folder.attention_of(sequence)):
             place = worst_place(sequence, scores)
             jobs += [(sequence, place)] if place else []
     frames = 0

@@ -3,9 +3,7 @@
 A sequence counts as done only once its summary is there, which is written last.
 """
 
-import json
 import pathlib
-import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,13 +13,26 @@ from jaxtyping import UInt8
 
 from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.data.masks import write_mask
-from stm_jax.errors import InputError
-from stm_jax.files import read_json, write_json, writing_whole
+from stm_jax.data.names import checked_name, written_below
+from stm_jax.files import (
+    flush,
+    is_whole_png,
+    read_json,
+    remove_unfinished,
+    write_json,
+    writing_whole,
+)
+from stm_jax.runtime.claim import make_folder
 from stm_jax.runtime.results import ResultsFolder
 from stm_jax.version import __version__
 
 RESULTS = ("scores.json", "scores.csv", "report.html", "submission.zip")
 SETTINGS = "settings.json"
+WRITTEN = (
+    *("sequences/*.json", "masks/*/*.png", "masks/*/", "attention/*.png"),
+    *("sequences", "masks", "attention", SETTINGS, *RESULTS),
+)
+"""Patterns of all that is written, for `ResultsFolder`."""
 
 
 class BenchmarkFolder(ResultsFolder):
@@ -37,9 +48,10 @@ class BenchmarkFolder(ResultsFolder):
         super().__init__(
             path,
             settings,
+            command="benchmark-dataset",
             noted=(SETTINGS,),
             folders=("sequences", "masks"),
-            written=("sequences", "masks", "attention", SETTINGS, *RESULTS),
+            written=WRITTEN,
         )
         self.scores_json, self.scores_csv, self.report, self.submission = (
             path / name for name in RESULTS
@@ -47,35 +59,36 @@ class BenchmarkFolder(ResultsFolder):
         self._versions = dict(versions)
 
     def begin(self, overwrite: bool) -> None:
-        """Makes the folder ready; see `ResultsFolder.begin`.
-
-        Raises:
-            InputError: Also if it holds masks of unknown origin, even with `overwrite`.
-        """
-        if self.masks.exists() and not self.is_begun():
-            raise InputError(
-                f"{self.masks} was not written by `stm-jax benchmark-dataset`: give another --out"
-            )
+        """Makes the folder ready; see `ResultsFolder.begin`."""
         super().begin(overwrite)
-        for left_behind in (*self.path.glob(".*.tmp"), *self.path.glob("sequences/.*.tmp")):
-            left_behind.unlink()
         write_json(self.path / SETTINGS, {"settings": self.settings, "versions": self._versions})
 
     def summary_of(self, sequence: BenchmarkSequence) -> dict[str, Any] | None:
-        """Returns the summary of a sequence that is done, None if it is not, or lacks a mask."""
-        file = self._summary(sequence.name)
-        if not file.is_file():
+        """Returns the summary of a sequence that is done.
+
+        None if it is not, or if the summary or a mask is missing, empty or cut off.
+        """
+        if not all(is_whole_png(self._mask(sequence, index)) for index in sequence.wanted):
             return None
-        if not all(self._mask(sequence, index).is_file() for index in sequence.wanted):
-            return None
-        return json.loads(file.read_text())
+        return read_json(self._summary(sequence.name)) or None
+
+    def is_spoiled(self, sequence: BenchmarkSequence) -> bool:
+        """Says whether a sequence was done, but what is there of it is not whole."""
+        return self._summary(sequence.name).exists() and self.summary_of(sequence) is None
+
+    def has_submission(self) -> bool:
+        """Says whether there is an archive for the server, and not half of one."""
+        return zipfile.is_zipfile(self.submission)
 
     def clear_sequence(self, sequence: BenchmarkSequence) -> None:
         """Makes an empty folder for the masks of a sequence that is begun, or begun again."""
         self._summary(sequence.name).unlink(missing_ok=True)
         self.attention_of(sequence).unlink(missing_ok=True)
-        shutil.rmtree(self.masks / sequence.name, ignore_errors=True)
-        (self.masks / sequence.name).mkdir()
+        folder = written_below(self.masks, sequence.name)
+        make_folder(folder)
+        remove_unfinished(folder)
+        for mask in folder.glob("*.png"):
+            mask.unlink()
         for name in RESULTS:  # they are of fewer sequences than there will be
             (self.path / name).unlink(missing_ok=True)
 
@@ -83,15 +96,16 @@ class BenchmarkFolder(ResultsFolder):
         self, sequence: BenchmarkSequence, index: int, ids: UInt8[np.ndarray, "height width"]
     ) -> None:
         """Writes the mask of one frame."""
-        write_mask(self._mask(sequence, index), ids)
+        write_mask(self._mask(sequence, index), ids, durable=False)
 
     def finish_sequence(self, sequence: BenchmarkSequence, summary: Mapping[str, Any]) -> None:
-        """Notes that all masks of a sequence are written."""
+        """Notes that all masks of a sequence are written, once they are on the disk."""
+        flush(self._mask(sequence, index) for index in sequence.wanted)
         write_json(self._summary(sequence.name), summary)
 
     def attention_of(self, sequence: BenchmarkSequence) -> pathlib.Path:
         """Returns the picture of where the worst frame of a sequence looked."""
-        return self.path / "attention" / f"{sequence.name}.png"
+        return written_below(self.path / "attention", f"{sequence.name}.png")
 
     def write_submission(self, sequences: Sequence[BenchmarkSequence]) -> None:
         """Writes what the YouTube-VOS server takes: Annotations/VIDEO/FRAME.png of wanted frames.
@@ -105,15 +119,16 @@ class BenchmarkFolder(ResultsFolder):
             for sequence in sorted(sequences, key=lambda each: each.name):
                 for index in sequence.wanted:
                     file = self._mask(sequence, index)
-                    entry = zipfile.ZipInfo(f"Annotations/{sequence.name}/{file.name}")
+                    member = checked_name(file.name, sequence.frames[index])
+                    entry = zipfile.ZipInfo(f"Annotations/{sequence.name}/{member}")
                     entry.external_attr = 0o644 << 16
                     archive.writestr(entry, file.read_bytes())
 
     def _mask(self, sequence: BenchmarkSequence, index: int) -> pathlib.Path:
-        return self.masks / sequence.name / f"{sequence.frames[index].stem}.png"
+        return written_below(self.masks, sequence.name) / f"{sequence.frames[index].stem}.png"
 
     def _summary(self, name: str) -> pathlib.Path:
-        return self.path / "sequences" / f"{name}.json"
+        return written_below(self.path / "sequences", f"{name}.json")
 
 
 def noted_beside(masks: pathlib.Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from stm_jax.commands.shared.options import ModelOptions, VideoOptions
 from stm_jax.data.image_files import write_png
 from stm_jax.data.video_files import Frames, ImageFolder
 from stm_jax.errors import InputError
-from stm_jax.files import check_can_be_written
+from stm_jax.runtime.outputs import check_outputs, weights_read
 from stm_jax.runtime.progress import FrameProgress
 from stm_jax.runtime.used_memory import explain_out_of_memory
 
@@ -79,10 +79,8 @@ class Attention:
         self.model.check()
         if self.out.suffix.lower() != ".png":
             raise InputError(f"--out is {self.out}: give the name of a .png file")
-        check_can_be_written(self.out)
-        inside = self.video.path.resolve()
-        if self.out.resolve() == self.video.mask.resolve() or inside in self.out.resolve().parents:
-            raise InputError(f"{self.out} lies among the inputs: give another --out")
+        inputs = [self.video.path, self.video.mask, *weights_read(self.model.weights)]
+        check_outputs(inputs, files=[self.out])
 
     def _check_place(self, frames: Frames) -> None:
         if self.frame < 1:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from stm_jax.benchmark.folder import BenchmarkFolder
+from stm_jax.benchmark.folder import RESULTS, BenchmarkFolder
 from stm_jax.benchmark.plan import MOST_PROGRAMS, Program, Video, plan_programs
 from stm_jax.benchmark.results import print_speed, score
 from stm_jax.checks import MOST_SCALE, within
@@ -21,6 +21,7 @@ from stm_jax.commands.shared.options import (
 from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.data.image_files import size_of
 from stm_jax.errors import InputError
+from stm_jax.runtime.outputs import check_outputs, weights_read
 from stm_jax.runtime.progress import FrameProgress
 from stm_jax.runtime.stopping import stop_between_frames
 from stm_jax.runtime.used_memory import explain_out_of_memory
@@ -68,6 +69,11 @@ class BenchmarkDataset:
         """Runs the command with this memory and read, or with those that the options choose."""
         self._check_options()
         sequences = self.data.of(self.data.root)
+        check_outputs(
+            [self.data.root, *weights_read(self.model.weights)],
+            folder=self.results.out,
+            names=("masks", "sequences", "attention", *RESULTS),
+        )
         programs = plan_programs(
             {sequence.name: _video(sequence) for sequence in sequences},
             max(1, MOST_PROGRAMS // len(self.scales)),
@@ -84,14 +90,13 @@ class BenchmarkDataset:
             versions()
             | {"weights given": self.model.weights, "data set": str(self.data.root.resolve())},
         )
-        folder.begin(self.results.overwrite)
-        with explain_out_of_memory():
+        with folder.claimed(), explain_out_of_memory():
+            folder.begin(self.results.overwrite)
             self._segment(model, sequences, programs, folder)
-        if self.data.protocol == "youtube-vos" and not folder.submission.exists():
-            folder.write_submission(sequences)
-            print(f"for the server: {folder.submission}")
-        if not self.no_score:
-            with explain_out_of_memory():
+            if self.data.protocol == "youtube-vos" and not folder.has_submission():
+                folder.write_submission(sequences)
+                print(f"for the server: {folder.submission}")
+            if not self.no_score:
                 self._score(model, sequences, programs, folder)
 
     def _score(
@@ -192,6 +197,8 @@ class BenchmarkDataset:
         with stop_between_frames() as stop_asked, FrameProgress(count) as progress:
             if done:
                 progress.say(f"going on after {len(done)} sequences that are done")
+            for name in [each.name for each in sequences if folder.is_spoiled(each)]:
+                progress.say(f"{name}: what was done is missing or damaged, segmenting it again")
             tick = _ticking(progress, sequences, done)
             try:
                 summaries = segment_all(jobs, segmenters, folder, tick, stop_asked)
@@ -227,12 +234,14 @@ def _video(sequence: BenchmarkSequence) -> Video:
 
 
 def hash_of_data(sequences: Sequence[BenchmarkSequence]) -> str:
-    """Returns a hash of the names and lengths of all frames, and of the masks that are given."""
+    """Returns a hash of the names and bytes of all frames, and of the masks that are given."""
     content = hashlib.sha256()
     for sequence in sequences:
         content.update(utf_8(f"{sequence.name} {sequence.wanted} {sorted(sequence.given.items())}"))
         for frame in sequence.frames:
-            content.update(utf_8(f"{frame.name} {frame.stat().st_size}"))
+            content.update(utf_8(f"{frame.name} "))
+            with open(frame, "rb") as file:
+                content.update(hashlib.file_digest(file, "sha256").digest())
         for index in sequence.given:
             mask = sequence.truths[index]
             content.update(mask.read_bytes() if mask else b"")

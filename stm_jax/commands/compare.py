@@ -18,8 +18,9 @@ from stm_jax.eval.comparison import (
     compare_runs,
 )
 from stm_jax.eval.scores import read_scores
-from stm_jax.files import check_can_be_written, write_csv, write_json
+from stm_jax.files import write_csv, write_json
 from stm_jax.report.score_table import console_for_tables
+from stm_jax.runtime.outputs import check_outputs
 from stm_jax.text import printable
 
 
@@ -45,8 +46,7 @@ class Compare:
           InputError: a file is no scores file, or the runs cannot be compared.
           OSError: a result cannot be written.
         """
-        for path in (self.json, self.csv):
-            check_can_be_written(path)
+        check_outputs(self.runs, files=(self.json, self.csv))
         names = [str(path) for path in self.runs]
         comparison = compare_runs([read_scores(path) for path in self.runs], names)
         if self.json:

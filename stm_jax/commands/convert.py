@@ -9,7 +9,7 @@ import tyro
 from jaxtyping import UInt8
 
 from stm_jax.errors import InputError
-from stm_jax.files import check_can_be_written
+from stm_jax.runtime.outputs import check_outputs, weights_read
 from stm_jax.text import printable
 
 if TYPE_CHECKING:
@@ -84,9 +84,7 @@ class Convert:
             raise InputError(
                 f"--dtype {self.dtype} is for OUT.safetensors, and changes what --verify compares"
             )
-        check_can_be_written(self.out)
-        if self.out.resolve() == pathlib.Path(self.source).resolve():
-            raise InputError(f"{self.out} would be written over itself: give another OUT")
+        check_outputs(weights_read(self.source), files=[self.out])
 
     def _verify(self, model: "Model", given: dict[str, np.ndarray]) -> None:
         from stm_jax.weights.files import load

@@ -14,11 +14,14 @@ from stm_jax.data.video_files import open_frames
 from stm_jax.eval.davis import contour_accuracy, region_similarity
 from stm_jax.files import write_json
 from stm_jax.report.overlay import contact_sheet
+from stm_jax.runtime.claim import check_foreign, claimed
 
 ASSETS = pathlib.Path(__file__).parent.parent / "assets"
 CLIP = ASSETS / "bigbuckbunny.mp4"
 TRUTH = ASSETS / "bigbuckbunny_masks"
 SHEET_COLUMNS = 3
+FILES = ("contact_sheet.png", "metrics.json")
+"""What there is beside the results of `stm-jax segment`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Demo:
         begun = time.monotonic()
         first, *later = sorted(TRUTH.glob("*.png"))
         out = self.results.out
+        check_foreign(out, "segment", FILES)
         Segment(VideoOptions(CLIP, first), self.results, self.model).run()
 
         names = {int(path.stem): path.name for path in (first, *later)}
@@ -66,8 +70,9 @@ class Demo:
         ]
         pictures = [frames[i] for i in names], [found[i] for i in names]
         sheet = contact_sheet(*pictures, SHEET_COLUMNS, captions)
-        write_png(out / "contact_sheet.png", sheet)
-        write_json(out / "metrics.json", metrics)
+        with claimed(out, "segment", FILES):
+            write_png(out / FILES[0], sheet)
+            write_json(out / FILES[1], metrics)
 
         print(f"masks:         {out / 'masks'}")
         print(f"video:         {out / 'overlay.mp4'}")

@@ -7,7 +7,7 @@ import tyro
 
 from stm_jax.benchmark.results import score
 from stm_jax.commands.shared.options import SequenceOptions
-from stm_jax.files import check_can_be_written
+from stm_jax.runtime.outputs import check_outputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +39,7 @@ class Evaluate:
           InputError: nothing can be scored, or `strict` and something is wrong with a prediction.
           OSError: a result cannot be written.
         """
-        for path in (self.json, self.csv, self.html):
-            check_can_be_written(path)
+        check_outputs([self.predictions, self.dataset], files=(self.json, self.csv, self.html))
         score(
             self.predictions,
             self.data.of(self.dataset),

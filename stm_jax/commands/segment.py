@@ -12,11 +12,11 @@ from jaxtyping import UInt8
 
 from stm_jax.commands.shared.options import ModelOptions, ResultOptions, VideoOptions
 from stm_jax.commands.shared.segment_folder import SegmentFolder
-from stm_jax.data.masks import write_mask
 from stm_jax.data.truth_masks import read_truth
-from stm_jax.data.video_files import Frames, VideoWriter
+from stm_jax.data.video_files import Frames, ImageFolder, VideoWriter
 from stm_jax.errors import InputError
 from stm_jax.report.overlay import overlay
+from stm_jax.runtime.outputs import check_outputs, weights_read
 from stm_jax.runtime.progress import FrameProgress
 from stm_jax.runtime.stopping import stop_between_frames
 from stm_jax.runtime.used_memory import explain_out_of_memory
@@ -54,32 +54,40 @@ class Segment:
         said = sys.stderr if mask_by_hand.looks_inverted else sys.stdout
         print(f"{self.video.mask.name}: {mask_by_hand.described()}", file=said)
         out, video, mask = self.results.out, self.video.path, self.video.mask
-        _check_inputs_are_safe(out, video, mask)
+        inputs = [video, mask, *weights_read(self.model.weights)]
+        check_outputs(inputs, folder=out, names=("masks", "overlay.mp4"))
         model = self.model.load()
+        is_folder = isinstance(frames, ImageFolder)
         folder = SegmentFolder(
             out,
             {
                 "video": str(video.resolve()),
-                "video bytes": video.stat().st_size if video.is_file() else None,
-                "mask": hashlib.sha256(mask.read_bytes()).hexdigest(),
+                "names or content of the video": (
+                    hashlib.sha256(repr([file.name for file in frames.files]).encode()).hexdigest()
+                    if is_folder
+                    else _hash_of(video)
+                ),
+                "mask": _hash_of(mask),
                 **model.settings(),
                 "version": __version__,
             },
+            [_hash_of(file) for file in frames.files] if is_folder else [],
         )
-        folder.begin(self.results.overwrite)
-        if folder.is_finished():
-            print(f"{out} is finished: nothing to do (--overwrite starts again)")
-            return
-        with explain_out_of_memory():
-            count, seconds = _segment(frames, first_mask, model.segmenter(), folder)
-        folder.finish(
-            {
-                "weights given": self.model.weights,
-                "frames": count,
-                "seconds": round(seconds, 1),
-                "versions": versions(),
-            }
-        )
+        with folder.claimed():
+            folder.begin(self.results.overwrite)
+            if folder.is_finished(frames.name_of):
+                print(f"{out} is finished: nothing to do (--overwrite starts again)")
+                return
+            with explain_out_of_memory():
+                count, seconds = _segment(frames, first_mask, model.segmenter(), folder)
+            folder.finish(
+                {
+                    "weights given": self.model.weights,
+                    "frames": count,
+                    "seconds": round(seconds, 1),
+                    "versions": versions(),
+                }
+            )
         print(f"{count} frames in {seconds:.0f} s: {folder.masks} and {folder.overlay}")
 
 
@@ -90,18 +98,18 @@ def _segment(
     folder: SegmentFolder,
 ) -> tuple[int, float]:
     """Segments what is not done yet; returns the number of frames and the seconds it all took."""
-    arrays, done, seconds = folder.load_state()
-    if not all(folder.mask(frames.name_of(index)).exists() for index in range(done)):
-        done, seconds = 0, 0.0
-    if done:
+    arrays, done, seconds = folder.load_state(frames.name_of)
+    if arrays:
         segmenter.restore(arrays)
+    has_state = bool(arrays)
     del arrays
     resumed = done
     start = time.monotonic() - seconds
     next_save = time.monotonic() + _pause_after(0)
 
     def save() -> None:
-        folder.save_state(segmenter.state_arrays(), done, time.monotonic() - start)
+        if has_state or done > resumed:  # else only an overlay is drawn again
+            folder.save_state(segmenter.state_arrays(), done, time.monotonic() - start)
 
     with (
         stop_between_frames() as stop_asked,
@@ -124,7 +132,7 @@ def _segment(
                         ids = segmenter.start(frame, first_mask, length=frames.count)
                     else:
                         ids = segmenter.step(frame)
-                    write_mask(folder.mask(name), ids)
+                    folder.write_mask(name, ids)
                     done = index + 1
                 video.write(overlay(frame, ids), shown_at)
                 progress.update(index + 1, segmented=index >= resumed)
@@ -159,9 +167,6 @@ def _compiling(frames: Frames, first_mask: UInt8[np.ndarray, "height width"]) ->
     )
 
 
-def _check_inputs_are_safe(out: pathlib.Path, video: pathlib.Path, mask: pathlib.Path) -> None:
-    """Raises InputError if the results would be written over the inputs."""
-    written = {(out / "masks").resolve(), (out / "overlay.mp4").resolve()}
-    for given in (video, mask):
-        if not written.isdisjoint((given.resolve(), *given.resolve().parents)):
-            raise InputError(f"{given} lies where results would be written: give another --out")
+def _hash_of(file: pathlib.Path) -> str:
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -10,6 +10,7 @@ from stm_jax.catalogue import answer_of
 from stm_jax.checks import check_types, shown
 from stm_jax.data.config import DataConfig, Prepared, Source
 from stm_jax.errors import InputError
+from stm_jax.runtime.outputs import check_outputs, weights_read
 from stm_jax.train.checks import check_train
 from stm_jax.train.config import TrainConfig
 from stm_jax.train.validation import Validation
@@ -52,6 +53,7 @@ class Train:
         """
         config = with_root(changed(load_config(self.config), self.changes), self.data)
         check_train(config)
+        check_outputs([self.config, *paths_read(config)], folder=self.run_folder)
         self._join_hosts()
         from absl import flags  # grain's workers ask for it outside of absl.app
 
@@ -139,6 +141,14 @@ def with_root(config: TrainConfig, root: pathlib.Path) -> TrainConfig:
     return dataclasses.replace(
         config, **_paths_below(config, root), start_from=start, stages=tuple(stages)
     )
+
+
+def paths_read(config: TrainConfig) -> list[pathlib.Path]:
+    """Returns the files and folders that a configuration names."""
+    items = [config, *(source for stage in config.stages for source in stage.data.sources)]
+    fields = [getattr(item, f.name) for item in items for f in dataclasses.fields(item)]
+    paths = [field for field in fields if isinstance(field, pathlib.Path)]
+    return paths + weights_read(config.start_from)
 
 
 def _paths_below(item: Source | TrainConfig, root: pathlib.Path) -> dict[str, pathlib.Path | str]:

@@ -7,12 +7,12 @@ import multiprocessing
 import os
 import pathlib
 import re
-import signal
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
+from stm_jax.benchmark.folder import BenchmarkFolder
 from stm_jax.benchmark.variant_results import finished_row, table_line, write_results
 from stm_jax.commands.benchmark_dataset import BenchmarkDataset, hash_of_data
 from stm_jax.commands.shared.options import (
@@ -23,17 +23,22 @@ from stm_jax.commands.shared.options import (
 )
 from stm_jax.errors import InputError
 from stm_jax.files import read_json, write_json
+from stm_jax.processes import end_with_parent
+from stm_jax.runtime.claim import claimed
 from stm_jax.runtime.freed_memory import keep_freed_memory
+from stm_jax.runtime.outputs import check_outputs, weights_read
 from stm_jax.runtime.progress import FrameProgress
-from stm_jax.runtime.results import make_folder
 from stm_jax.runtime.stopping import handling_signals
 from stm_jax.runtime.used_memory import process_peak
 from stm_jax.version import __version__
 
 if TYPE_CHECKING:
     from stm_jax.benchmark.variant_list import Variant
+    from stm_jax.data.benchmarks import BenchmarkSequence
 
 DONE = "variant.json"
+SCORES, SCORED = "scores.json", "scored"
+TABLES = ("variants.csv", "variants.md", "variants.html")
 FILES = "weights files"  # sizes and times, by which others of the same name are noticed
 
 
@@ -65,16 +70,32 @@ class Variants:
         self.network.check()
         sequences, out = self.data.of(self.data.root), self.results.out
         variants = chosen_variants(self.variants, self.only)
+        check_outputs(
+            [self.data.root, *weights_read(self.network.weights)],
+            folder=out,
+            names=(*TABLES, *(each.name for each in variants)),
+        )
+        with claimed(out, "variants", TABLES):
+            self._run_all(sequences, variants)
+
+    def _run_all(
+        self, sequences: "Sequence[BenchmarkSequence]", variants: "Sequence[Variant]"
+    ) -> None:
+        """Runs the variants that are not done, each in a process of its own, and tells of all."""
         from stm_jax.catalogue import noted
 
-        make_folder(out)
+        out = self.results.out
         shared = self._shared_settings() | {"data": hash_of_data(sequences)}
         failures, rows, frames = [], [], sum(len(each.frames) for each in sequences)
         with FrameProgress(None) as progress:
             for number, variant in enumerate(variants, start=1):
                 about = {"memory": noted(variant.memory), "read": noted(variant.read)}
                 settings, folder = shared | about, out / variant.name
-                if self.results.overwrite or _noted(folder).get("settings") != settings:
+                done = _noted(folder)
+                if done and not is_whole(folder, done, sequences):
+                    progress.say(f"{variant.name}: what was done is missing or damaged, once more")
+                    done = {}
+                if self.results.overwrite or done.get("settings") != settings:
                     progress.say(f"variant {number} of {len(variants)}: {variant.name}")
                     failure = self._run_apart(variant.name, settings)
                     if failure:
@@ -121,7 +142,8 @@ class Variants:
             KeyboardInterrupt: This process or that one was stopped.
         """
         context, failure = multiprocessing.get_context("spawn"), ""
-        with _handing_on() as signals, concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+        pool = concurrent.futures.ProcessPoolExecutor(1, context, end_with_parent)
+        with _handing_on() as signals, pool:
             try:
                 pool.submit(run_variant, self, name, settings).result()
             except BrokenProcessPool:
@@ -147,7 +169,9 @@ def run_variant(options: Variants, name: str, settings: dict[str, Any]) -> None:
     with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
         options.benchmark(name).run_with((variant.memory, variant.read))
     peak, _ = process_peak()
-    write_json(options.results.out / name / DONE, {"settings": settings, "peak_bytes": peak})
+    folder = options.results.out / name
+    noted = {"settings": settings, "peak_bytes": peak, SCORED: (folder / SCORES).exists()}
+    write_json(folder / DONE, noted)
 
 
 def chosen_variants(file: pathlib.Path | None, names: Sequence[str]) -> "tuple[Variant, ...]":
@@ -177,6 +201,15 @@ def chosen_variants(file: pathlib.Path | None, names: Sequence[str]) -> "tuple[V
     return tuple(each for each in variants if not names or each.name in names)
 
 
+def is_whole(
+    folder: pathlib.Path, done: dict[str, Any], sequences: "Sequence[BenchmarkSequence]"
+) -> bool:
+    """Says whether all is there of a variant that is done, and neither empty nor cut off."""
+    results = BenchmarkFolder(folder, {}, {})
+    scores = read_json(folder / SCORES)
+    return bool(scores or not done.get(SCORED)) and all(map(results.summary_of, sequences))
+
+
 def _noted(folder: pathlib.Path) -> dict[str, Any]:
     """Returns what a variant that is done has left behind; nothing if it is not done."""
     return read_json(folder / DONE)
@@ -184,14 +217,13 @@ def _noted(folder: pathlib.Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _handing_on() -> Iterator[list[int]]:
-    """Lets a Ctrl-C, which reaches both processes, and SIGTERM stop the child; yields signals."""
+    """Lets signals stop the child, which hears of none itself; yields those that came."""
     seen: list[int] = []
 
     def handle(number: int, _: object) -> None:
         seen.append(number)
-        if number == signal.SIGTERM:
-            for child in multiprocessing.active_children():
-                child.terminate()
+        for child in multiprocessing.active_children():
+            child.terminate()
 
     with handling_signals(handle):
         yield seen

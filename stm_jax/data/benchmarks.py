@@ -28,6 +28,7 @@ from stm_jax.data.layouts import (
     read_meta,
 )
 from stm_jax.data.mask_values import VOID
+from stm_jax.data.names import checked_name
 from stm_jax.data.truth_masks import are_merged, read_truth
 from stm_jax.errors import InputError
 
@@ -57,6 +58,9 @@ class BenchmarkSequence:
     wanted: tuple[int, ...]
     categories: Mapping[int, str] = dataclasses.field(default_factory=dict)
     merged: bool = False
+
+    def __post_init__(self) -> None:
+        checked_name(self.name, "sequence")  # folders and members of archives are called so
 
     @property
     def object_ids(self) -> tuple[int, ...]:
@@ -139,7 +143,7 @@ def benchmark_sequences(
 def _youtube_vos(
     root: pathlib.Path, split: str, names: Sequence[str]
 ) -> tuple[BenchmarkSequence, ...]:
-    split = "valid" if split == "val" else split
+    split = checked_name("valid" if split == "val" else split, "split")
     places = [root / split, root / "all_frames" / split]
     if split == "valid" or root.name == split:
         places.append(root)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from stm_jax.checks import shown
 from stm_jax.data.image_files import natural
 from stm_jax.data.listing import entries, read_list
+from stm_jax.data.names import checked_name, folder_below
 from stm_jax.errors import InputError
 from stm_jax.json_files import from_json, load_json
 
@@ -22,6 +23,7 @@ LISTS_2017 = ("2017",)
 
 def find_list(root: pathlib.Path, split: str, years: Sequence[str]) -> pathlib.Path | None:
     """Returns the first ImageSets/YEAR/SPLIT.txt that is there."""
+    checked_name(split, "split")
     lists = [root / "ImageSets" / year / f"{split}.txt" for year in years]
     return next((path for path in lists if path.is_file()), None)
 
@@ -94,6 +96,8 @@ def chosen(existing: Sequence[str], names: Sequence[str], source: str) -> Sequen
     """Returns those of the existing that `names` has, all if it is empty, in the list's order."""
     if not existing:
         raise InputError(f"there are no sequences in {source}")
+    for name in existing:
+        checked_name(name, source)
     for name in names:
         if name not in existing:
             near = [each for each in existing if each.lower() == name.lower()]
@@ -113,7 +117,7 @@ def by_resolution(frames: pathlib.Path, masks: pathlib.Path) -> tuple[pathlib.Pa
 
 def below(parent: pathlib.Path, name: str) -> pathlib.Path:
     """Returns the folder of that name, or raises InputError that says what is there."""
-    if (parent / name).is_dir():
+    if folder_below(parent, name).is_dir():
         return parent / name
     raise InputError(f"{parent / name}: no such folder; {holds(parent, name)}")
 

@@ -113,13 +113,20 @@ def check_first_mask(
         )
 
 
-def write_mask(path: pathlib.Path, ids: UInt8[np.ndarray, "height width"]) -> None:
+def write_mask(
+    path: pathlib.Path, ids: UInt8[np.ndarray, "height width"], *, durable: bool = True
+) -> None:
     """Writes a palette PNG in DAVIS colours, to a temporary name and then renamed.
+
+    Args:
+      path: its name.
+      ids: the mask.
+      durable: as of `stm_jax.files.finish`.
 
     Raises:
       OSError: the file cannot be written; what was at `path` before is untouched.
     """
-    write_whole(path, encoded_mask(ids))
+    write_whole(path, encoded_mask(ids), durable=durable)
 
 
 def encoded_mask(ids: UInt8[np.ndarray, "height width"]) -> bytes:

@@ -12,6 +12,7 @@ from stm_jax.data.pasting import Layer, layer_from
 from stm_jax.data.samples import Sample, Video
 from stm_jax.data.sources import photographs_of, videos_of
 from stm_jax.errors import InputError
+from stm_jax.processes import end_with_parent
 
 Layers = Callable[[np.random.Generator], list[Layer]]
 Shape = tuple[int, int, int]  # length, size, objects
@@ -48,7 +49,7 @@ def training_clips(
     if workers:
         options = grain.MultiprocessingOptions(num_workers=workers)
         threads = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
-        return iter(batches.to_iter_dataset(threads).mp_prefetch(options))
+        return iter(batches.to_iter_dataset(threads).mp_prefetch(options, end_with_parent))
     return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)))
 
 

@@ -32,6 +32,7 @@ from stm_jax.data.layouts import (
     read_meta,
 )
 from stm_jax.data.listing import entries
+from stm_jax.data.names import file_below
 from stm_jax.data.records import prepared_photographs, prepared_videos
 from stm_jax.data.samples import Sample, Video
 from stm_jax.data.truth_masks import are_merged
@@ -85,7 +86,8 @@ def photographs_of(source: PhotographSource, rule: BadFiles = "refuse") -> list[
         return prepared_photographs(source)
     if isinstance(source, Coco):
         found = [
-            Sample(source.images / name, o) for name, o in read_annotations(source.annotations)
+            Sample(file_below(source.images, name, source.annotations), o)
+            for name, o in read_annotations(source.annotations)
         ]
         return all_good(found, _checked, rule, str(source.annotations))
     return all_good(_pairs(source), _checked, rule, str(source.folder))

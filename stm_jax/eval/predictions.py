@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 
 from stm_jax.data.image_files import open_image
 from stm_jax.data.listing import entries
+from stm_jax.data.names import folder_below
 from stm_jax.errors import InputError
 
 NAMED = 10  # files in a line
@@ -39,7 +40,7 @@ def find_predictions(
         return (Problem(str(folder / sequence), wrong),) * len(names)
     if not (folder / sequence).is_dir():
         return (Problem(str(folder / sequence), "no folder of masks"),) * len(names)
-    files = _listing(folder / sequence)
+    files = _listing(folder_below(folder, sequence))
     found = []
     for name in names:
         file = f"{name}.png"

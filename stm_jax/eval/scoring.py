@@ -16,6 +16,7 @@ from stm_jax.eval.frame_scores import FrameScores, Task, score_frames
 from stm_jax.eval.predictions import NAMED, find_predictions, strangers
 from stm_jax.eval.scores import Key, Scores
 from stm_jax.eval.youtube_vos import seen_objects
+from stm_jax.processes import end_with_parent
 
 FRAMES_A_TASK = 16  # few, so that a single long sequence keeps all processes busy
 FRAMES_A_WORKER = 200
@@ -181,7 +182,9 @@ def _run(tasks: Sequence[Task], workers: int) -> Generator[list[FrameScores]]:
         return
     # Spawned: a fork would copy locks that threads of JAX may hold.
     context = multiprocessing.get_context("spawn")
-    pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context)
+    pool = concurrent.futures.ProcessPoolExecutor(
+        workers, mp_context=context, initializer=end_with_parent
+    )
     try:
         yield from pool.map(score_frames, tasks)
     finally:

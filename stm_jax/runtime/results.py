@@ -1,12 +1,14 @@
 """The --out folder of a command that works for long, and whether a run may go on in it."""
 
-import json
 import pathlib
-import shutil
+import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from stm_jax.errors import InputError
+from stm_jax.files import read_json, remove_unfinished
+from stm_jax.runtime.claim import claimed, make_folder, remove_written
 
 
 class ResultsFolder:
@@ -18,9 +20,11 @@ class ResultsFolder:
         path: The folder; made if it is not there.
         settings: Everything that the masks depend on, as JSON values. A run only goes on in a
             folder whose settings are the same.
+        command: Whose results it holds.
         noted: JSON files in it, any of which holds them under `settings` once a run has begun.
         folders: Folders in it that are made.
-        written: Patterns of all that is written there, which go when the run starts again.
+        written: Patterns of all that is written there, which goes when the run starts again;
+            folders after what is in them.
     """
 
     def __init__(
@@ -28,18 +32,24 @@ class ResultsFolder:
         path: pathlib.Path,
         settings: dict[str, Any],
         *,
+        command: str,
         noted: Sequence[str],
         folders: Sequence[str],
         written: Sequence[str],
     ) -> None:
         self.path, self.settings = path, settings
         self.masks = path / "masks"
+        self._command = command
         self._noted = [path / name for name in noted]
         self._folders, self._written = folders, written
 
+    def claimed(self) -> AbstractContextManager[None]:
+        """Has the folder for this process alone; all else is done inside. See `claim.claimed`."""
+        return claimed(self.path, self._command, self._written, self._is_of_before)
+
     def is_begun(self) -> bool:
         """Says whether a run has noted its settings here."""
-        return any(file.exists() for file in self._noted)
+        return any(_settings_in(file) is not None for file in self._noted)
 
     def begin(self, overwrite: bool) -> None:
         """Makes the folder ready for this run.
@@ -48,19 +58,24 @@ class ResultsFolder:
             InputError: It holds results of a run with other settings and `overwrite` is not given,
                 or it cannot be made.
         """
+        for file in self._noted:
+            if file.exists() and _settings_in(file) is None and not overwrite:
+                print(f"{file} is empty or damaged: starting again", file=sys.stderr)
+                overwrite = True
         if overwrite:
-            for path in [path for each in self._written for path in self.path.glob(each)]:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        for file in filter(pathlib.Path.exists, self._noted):
-            self._check_same_settings(file)
+            remove_written(self.path, self._written)
+        for file in self._noted:
+            self._check_same_settings(_settings_in(file))
         for folder in (self.path, *(self.path / name for name in self._folders)):
             make_folder(folder)
+            remove_unfinished(folder)
 
-    def _check_same_settings(self, file: pathlib.Path) -> None:
-        try:
-            saved = json.loads(file.read_text())["settings"]
-        except (ValueError, KeyError, TypeError):
-            saved = {}
+    def _is_of_before(self) -> bool:
+        return any("version" in (_settings_in(file) or {}) for file in self._noted)
+
+    def _check_same_settings(self, saved: dict[str, Any] | None) -> None:
+        if saved is None:
+            return
         names = [n for n in {**self.settings, **saved} if saved.get(n) != self.settings.get(n)]
         if names:
             raise InputError(
@@ -69,11 +84,6 @@ class ResultsFolder:
             )
 
 
-def make_folder(path: pathlib.Path) -> None:
-    """Makes a folder if it is not there; raises InputError if it cannot be made."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise InputError(
-            f"{path} cannot be made a folder ({error.strerror}): give another --out"
-        ) from error
+def _settings_in(file: pathlib.Path) -> dict[str, Any] | None:
+    settings = read_json(file).get("settings")
+    return settings if isinstance(settings, dict) else None

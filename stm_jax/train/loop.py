@@ -1,5 +1,6 @@
 """A training run, read from top to bottom."""
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -14,6 +15,8 @@ from stm_jax.data.config import DataConfig
 from stm_jax.data.pipeline import list_sources, training_clips
 from stm_jax.errors import InputError
 from stm_jax.nn.model import Model, random_model
+from stm_jax.runtime.claim import claimed, make_folder
+from stm_jax.runtime.stopping import take_time
 from stm_jax.train.checks import check_train
 from stm_jax.train.config import StageConfig, TrainConfig
 from stm_jax.train.log import RunLog
@@ -23,6 +26,12 @@ from stm_jax.train.run_config import write_config
 from stm_jax.train.start import given_weights, initial_model
 from stm_jax.train.step import TrainState, initial_state, make_optimizer, make_step
 from stm_jax.weights import checkpoints
+
+WRITTEN = (
+    *("config.json", "log.jsonl", "best.json", "best.safetensors"),
+    *("checkpoints/*", "damaged/*", "tensorboard/*", "profile/*"),
+)
+"""Patterns of what is written into the run's folder."""
 
 Validate = Callable[[int, Model], dict[str, float]]
 """Scores the model of a step on what it does not train on, e.g. {"J&F": 0.7, "J_mean": ...}."""
@@ -64,7 +73,6 @@ def fit(
         model = checkpoints.model_of(run) if given is None else given.config
         config = dataclasses.replace(config, model=model)
     first = None if begun else initial_model(config, given)
-    run.mkdir(parents=True, exist_ok=True)
     optimizer = make_optimizer(config)
 
     def first_state(model: Model) -> TrainState:
@@ -72,7 +80,12 @@ def fit(
 
     shapes = jax.eval_shape(lambda: first_state(random_model(config.network)))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
-    with checkpoints.open_manager(run) as manager:
+    alone = claimed(run, "train", WRITTEN, lambda: _is_run(run))
+    with (
+        # On several hosts all work in one folder.
+        alone if jax.process_count() == 1 else contextlib.nullcontext(make_folder(run)),
+        checkpoints.open_manager(run) as manager,
+    ):
         state = None if first is None else place_state(mesh, first_state(first))
         with RunLog(run, config, parameters) as log, StopSignal() as stop:
             write_config(run, config, log.say)
@@ -95,6 +108,7 @@ def fit(
                     with log.trace(profile, done - begin):
                         state, metrics, labels = step(state, place_clips(mesh, batch))
                     done += 1
+                    take_time()  # to save this step, if it is the last
                     log.add(done, metrics)
                     with log.aside():
                         last = done == begin + stage.steps
@@ -161,6 +175,15 @@ def _gflop_of(
     # What XLA counts is one device's work, and of a loop its body once.
     parts = mesh.size * config.accumulate
     return parts * counted["flops"] / 1e9 if "flops" in counted else None
+
+
+def _is_run(run: pathlib.Path) -> bool:
+    """Says whether a folder is a run's, from before there were marks."""
+    try:
+        checkpoints.model_of(run)
+    except InputError:
+        return False
+    return True
 
 
 def _check_place(run: pathlib.Path) -> None:

@@ -1,4 +1,4 @@
-"""Stopping in good order: SIGTERM (preemption) and Ctrl-C end a run between two steps."""
+"""Stopping in good order: SIGTERM (preemption), SIGHUP and Ctrl-C end a run between two steps."""
 
 import signal
 import threading
@@ -6,6 +6,8 @@ from types import FrameType
 
 import jax
 from jax.experimental import multihost_utils
+
+from stm_jax.runtime.stopping import SIGNALS, say
 
 
 class StopSignal:
@@ -21,7 +23,8 @@ class StopSignal:
     def __enter__(self) -> "StopSignal":
         if threading.current_thread() is threading.main_thread():  # others get no signals
             for number in self._signals():
-                self._before[number] = signal.signal(number, self._handle)
+                if number != SIGNALS[-1] or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                    self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -36,9 +39,11 @@ class StopSignal:
 
     def _signals(self) -> tuple[int, ...]:
         # With several hosts JAX's own service listens to SIGTERM, and finds a common step.
-        return (signal.SIGINT,) if jax.process_count() > 1 else (signal.SIGINT, signal.SIGTERM)
+        several = jax.process_count() > 1
+        return tuple(n for n in SIGNALS if not (several and n == signal.SIGTERM))
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._asked.is_set():
             raise KeyboardInterrupt
         self._asked.set()
+        say("\nstopping after this step (Ctrl-C again to stop at once)\n")

@@ -6,79 +6,186 @@
     DIR/.resume/run.json      while it is not: the settings of the run
     DIR/.resume/state.npz     and the segmenter's state after a number of frames
 
-Masks of frames after the saved state are done again, and come out the same.
+Masks of frames after the saved state are done again, and come out the same. Masks are flushed to
+the disk, all at once, before the state is saved that counts them as done.
 """
 
 import pathlib
-import shutil
+import sys
 import zipfile
+import zlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
+from stm_jax.data.masks import read_mask, write_mask
 from stm_jax.errors import InputError
-from stm_jax.files import write_json, writing_whole
-from stm_jax.runtime.results import ResultsFolder, make_folder
+from stm_jax.files import (
+    UNFINISHED,
+    flush,
+    is_whole_png,
+    read_json,
+    write_json,
+    writing_whole,
+)
+from stm_jax.runtime.claim import make_folder, remove_written
+from stm_jax.runtime.results import ResultsFolder
 
 FRAMES, SECONDS = "done.frames", "done.seconds"
+RESUME = (".resume/run.json", ".resume/state.npz", f".resume/{UNFINISHED}", ".resume")
+NOTED = "hashes of frames"
+
+Names = Callable[[int], str]
+"""The name of a frame's mask, without .png."""
 
 
 class SegmentFolder(ResultsFolder):
-    """One --out folder of `stm-jax segment`; see `ResultsFolder`."""
+    """One --out folder of `stm-jax segment`; see `ResultsFolder`.
 
-    def __init__(self, path: pathlib.Path, settings: dict[str, Any]) -> None:
+    Args:
+        path: As there.
+        settings: As there.
+        hashes: Of the frames, where each has a file of its own: frames that are not done yet may
+            change from one run to the next, others not.
+    """
+
+    def __init__(
+        self, path: pathlib.Path, settings: dict[str, Any], hashes: Sequence[str] = ()
+    ) -> None:
         super().__init__(
             path,
             settings,
+            command="segment",
             noted=("segment.json", ".resume/run.json"),
             folders=("masks",),
-            written=("masks/*.png", "masks/.*.png.tmp", "overlay.mp4", "segment.json", ".resume"),
+            written=("masks/*.png", "masks", "overlay.mp4", "segment.json", *RESUME),
         )
         self.overlay = path / "overlay.mp4"
         self._finished, self._run = self._noted
         self._state = path / ".resume" / "state.npz"
+        self._hashes = list(hashes)
+        self._not_flushed: list[pathlib.Path] = []
 
     def mask(self, name: str) -> pathlib.Path:
         return self.masks / f"{name}.png"
+
+    def write_mask(self, name: str, ids: UInt8[np.ndarray, "height width"]) -> None:
+        """Writes the mask of one frame."""
+        write_mask(self.mask(name), ids, durable=False)
+        self._not_flushed.append(self.mask(name))
 
     def begin(self, overwrite: bool) -> None:
         """Makes the folder ready; see `ResultsFolder.begin`.
 
         Raises:
-            InputError: Also if it holds masks of unknown origin, and `overwrite` is not given.
+            InputError: Also if it holds masks of unknown origin, and `overwrite` is not given; or
+                a frame that is done has changed since.
         """
         strangers = self.overlay.exists() or any(self.masks.glob("*.png"))
-        if strangers and not overwrite and not self.is_begun():
+        if strangers and not overwrite and not any(file.exists() for file in self._noted):
             raise InputError(
                 f"{self.path} holds masks or an overlay that `stm-jax segment` did not begin:"
                 " give another --out, or --overwrite to replace them"
             )
         super().begin(overwrite)
-        if not self.is_begun():
-            make_folder(self._run.parent)
-            write_json(self._run, {"settings": self.settings})
+        self._check_same_frames()
+        if not self._finished.exists():
+            self._note_run()
 
-    def is_finished(self) -> bool:
-        return self._finished.exists()
+    def is_finished(self, name_of: Names) -> bool:
+        """Says whether all is done, having looked; a mask that is not whole is told of."""
+        done = read_json(self._finished)
+        if not done:
+            return False
+        if not self._are_whole(name_of, done["frames"], is_whole_png):
+            self._note_run()
+            self._finished.unlink()
+            return False
+        size = self.overlay.stat().st_size if self.overlay.is_file() else 0
+        if size == 0 or size != done.get("overlay bytes", size):
+            print(f"{self.overlay} is missing or damaged: drawing it again", file=sys.stderr)
+            return False
+        return True
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Leaves the finished marker and removes what was needed to go on."""
-        write_json(self._finished, {"settings": self.settings} | summary)
-        shutil.rmtree(self._run.parent)
+        self._flush()
+        size = self.overlay.stat().st_size
+        noted = {"settings": self.settings, NOTED: self._hashes, "overlay bytes": size}
+        write_json(self._finished, noted | summary)
+        remove_written(self.path, RESUME)
 
     def save_state(self, arrays: dict[str, np.ndarray], frames: int, seconds: float) -> None:
         """Saves the segmenter's state after `frames` frames, whose masks are written already."""
+        self._flush()
         with writing_whole(self._state) as temporary, open(temporary, "wb") as file:
             np.savez(file, **arrays, **{FRAMES: frames, SECONDS: seconds})
 
-    def load_state(self) -> tuple[dict[str, np.ndarray], int, float]:
+    def load_state(self, name_of: Names) -> tuple[dict[str, np.ndarray], int, float]:
         """Returns the saved state, its number of frames and seconds; ({}, 0, 0) if there is none.
 
-        A state that cannot be read counts as none: the run starts anew.
+        A state that cannot be read, or whose masks cannot, counts as none: the run starts anew. Of
+        a finished run, whose overlay is to be drawn again, there is no state but all are done.
         """
+        done = read_json(self._finished)
+        if done:
+            return {}, done["frames"], done["seconds"]
+        if not self._state.exists():
+            return {}, 0, 0.0
         try:
             with np.load(self._state, allow_pickle=False) as saved:
                 arrays = dict(saved)
-            return arrays, int(arrays.pop(FRAMES)), float(arrays.pop(SECONDS))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            frames, seconds = int(arrays.pop(FRAMES)), float(arrays.pop(SECONDS))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            print(f"{self._state} is damaged: starting anew", file=sys.stderr)
             return {}, 0, 0.0
+        if not self._are_whole(name_of, frames, _can_be_read):
+            return {}, 0, 0.0
+        return arrays, frames, seconds
+
+    def _are_whole(
+        self, name_of: Names, frames: int, is_whole: Callable[[pathlib.Path], bool]
+    ) -> bool:
+        for mask in (self.mask(name_of(index)) for index in range(frames)):
+            if not is_whole(mask):
+                print(f"{mask} is missing or damaged: segmenting again", file=sys.stderr)
+                return False
+        return True
+
+    def _note_run(self) -> None:
+        make_folder(self._run.parent)
+        write_json(self._run, {"settings": self.settings, NOTED: self._hashes})
+
+    def _flush(self) -> None:
+        flush(self._not_flushed)
+        self._not_flushed.clear()
+
+    def _check_same_frames(self) -> None:
+        file = self._finished if self._finished.exists() else self._run
+        before = read_json(file).get(NOTED, self._hashes)
+        if before == self._hashes:
+            return
+        pairs = enumerate(zip(before, self._hashes, strict=False))
+        changed = min((index for index, (old, new) in pairs if old != new), default=0)
+        if file == self._finished or changed < self._frames_done():
+            raise InputError(
+                f"{self.path} holds the results of other frames (frame {changed}, counted from 0,"
+                " has changed since): give another --out, or --overwrite to start again"
+            )
+
+    def _frames_done(self) -> int:
+        try:
+            with np.load(self._state, allow_pickle=False) as saved:
+                return int(saved[FRAMES])
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            return 0
+
+
+def _can_be_read(mask: pathlib.Path) -> bool:
+    try:
+        read_mask(mask)
+    except InputError:
+        return False
+    return True
