@@ -1,5 +1,6 @@
 """Following objects through a video: frame by frame, or a whole clip at once."""
 
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stm_jax.checks import MOST_PIXELS, shown
+from stm_jax.compiling import telling_of_long_compiles
 from stm_jax.errors import InputError
 from stm_jax.infer import saved_state
 from stm_jax.infer.attention import Attention, look
@@ -86,6 +88,8 @@ class Segmenter:
         self._frame: np.ndarray | None = None
         self._answer: np.ndarray | None = None  # of _frame: ids, or soft masks
         self._told_full = False
+        self._slots = 0
+        self._called: set[tuple[object, ...]] = set()
 
     @property
     def object_ids(self) -> tuple[int, ...]:
@@ -136,15 +140,16 @@ class Segmenter:
         padded = round_up(len(frames) - 1, CLIP_LENGTHS)
         later = np.zeros((padded, *frames.shape[1:]), np.uint8)
         later[: len(frames) - 1] = frames[1:]
-        self._state, results = advance_clip(
-            self._recipe,
-            soft,
-            self._variables,
-            self._state,
-            later,
-            jnp.int32(len(frames) - 1),
-            self._padded_ids(),
-        )
+        with self._first_call(frames[0], padded, soft):
+            self._state, results = advance_clip(
+                self._recipe,
+                soft,
+                self._variables,
+                self._state,
+                later,
+                jnp.int32(len(frames) - 1),
+                self._padded_ids(),
+            )
         results = np.asarray(results[: len(frames) - 1])
         if soft:
             results = results[:, : 1 + len(self._object_ids)]
@@ -209,9 +214,10 @@ class Segmenter:
                 "start a new stream, or resize it"
             )
         self._tell_when_full(state)
-        self._state, result = advance(
-            self._recipe, soft, self._variables, state, frame, self._padded_ids()
-        )
+        with self._first_call(frame, 1, soft):
+            self._state, result = advance(
+                self._recipe, soft, self._variables, state, frame, self._padded_ids()
+            )
         self._frame, self._answer = frame, np.asarray(result)
         return np.array(self._answer[: 1 + len(self._object_ids)] if soft else self._answer)
 
@@ -303,11 +309,26 @@ class Segmenter:
         count = len(object_ids)
         room = max(objects, count) if objects else round_up(count, OBJECT_COUNTS)
         planes, present = _planes(mask, object_ids, room)
-        self._state = self._on_device(begin, self._recipe, slots, frame, planes, present, length)
+        with telling_of_long_compiles(f"{_size(frame)}, {room} objects"):
+            self._state = self._on_device(
+                begin, self._recipe, slots, frame, planes, present, length
+            )
+        self._slots = slots
         self._frame, self._answer, self._told_full = frame, mask, False
         if not soft:
             return mask.copy()
         return np.concatenate([(mask == 0)[None], planes[: len(object_ids)]]).astype(np.float32)
+
+    def _first_call(
+        self, frame: np.ndarray, frames: int, soft: bool
+    ) -> contextlib.AbstractContextManager[None]:
+        """Returns what tells of a long compilation, where this call may be one."""
+        objects = self._running().present.shape[0]
+        call = frame.shape, objects, self._slots, frames, soft
+        if call in self._called:
+            return contextlib.nullcontext()
+        self._called.add(call)
+        return telling_of_long_compiles(f"{_size(frame)}, {objects} objects")
 
     def _on_device(self, make: Callable[..., VideoState], *arguments: Any) -> VideoState:
         """Returns the state that is made of the arguments, made on the device."""

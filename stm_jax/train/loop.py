@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from stm_jax.compiling import telling_of_long_compiles
 from stm_jax.data.config import DataConfig
 from stm_jax.data.pipeline import list_sources, training_clips
 from stm_jax.errors import InputError
@@ -99,15 +100,17 @@ def fit(
                 if done >= begin + stage.steps:
                     continue
                 step = make_step(config, stage, optimizer, mesh)
-                log.begin_stage(
-                    index, stage, begin, done, _gflop_of(config, stage.data, step, mesh, state)
-                )
+                what = f"the steps of stage {index + 1}"
+                with telling_of_long_compiles(what, log.say):
+                    gflop = _gflop_of(config, stage.data, step, mesh, state)
+                log.begin_stage(index, stage, begin, done, gflop)
                 clips = _clips(config, index, stage, done - begin)
+                compiling = telling_of_long_compiles(what, log.say)
                 while done < begin + stage.steps:
                     batch = dict(next(clips))
-                    with log.trace(profile, done - begin):
+                    with log.trace(profile, done - begin), compiling:
                         state, metrics, labels = step(state, place_clips(mesh, batch))
-                    done += 1
+                    done, compiling = done + 1, contextlib.nullcontext()
                     take_time()  # to save this step, if it is the last
                     log.add(done, metrics)
                     with log.aside():
