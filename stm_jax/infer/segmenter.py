@@ -15,6 +15,7 @@ from stm_jax.compiling import telling_of_long_compiles
 from stm_jax.errors import InputError
 from stm_jax.infer import saved_state
 from stm_jax.infer.attention import Attention, look
+from stm_jax.infer.given import checked_frame, checked_mask, planes_of, size_of
 from stm_jax.infer.stream import (
     Recipe,
     VideoState,
@@ -207,10 +208,10 @@ class Segmenter:
             InputError: There is no stream, or the frame does not fit.
         """
         state = self._running()
-        frame = _checked_frame(frame)
+        frame = checked_frame(frame)
         if self._frame is not None and frame.shape != self._frame.shape:
             raise InputError(
-                f"a frame of {_size(frame)} in a video of {_size(self._frame)}; "
+                f"a frame of {size_of(frame)} in a video of {size_of(self._frame)}; "
                 "start a new stream, or resize it"
             )
         self._tell_when_full(state)
@@ -238,8 +239,8 @@ class Segmenter:
             InputError: There is no stream, or shapes or dtypes do not fit.
         """
         self._running()
-        frame = _checked_frame(frame)
-        mask = _checked_mask(mask, frame)
+        frame = checked_frame(frame)
+        mask = checked_mask(mask, frame)
         if self._frame is None or not np.array_equal(frame, self._frame):
             self.step(frame)
         ids = self._last_ids()
@@ -250,14 +251,14 @@ class Segmenter:
         if len(self._object_ids) > room:
             room = round_up(len(self._object_ids), OBJECT_COUNTS)
             state = dataclasses.replace(state, bank=self._recipe.memory.grown(state.bank, room))
-        planes, present = _planes(mask, self._object_ids, room)
+        planes, present = planes_of(mask, self._object_ids, room)
         self._state = self._on_device(with_given_masks, state, planes, present)
         self._answer = np.where(mask > 0, mask, ids)
         return self._answer.copy()
 
     def look(self, frame: np.ndarray, row: int, column: int) -> Attention:
         """Returns where the next frame's read goes at a pixel; the stream stays where it is."""
-        frame = _checked_frame(frame)
+        frame = checked_frame(frame)
         return look(self._recipe, self._variables, self._running(), frame, row, column)
 
     def state_arrays(self) -> dict[str, np.ndarray]:
@@ -300,16 +301,16 @@ class Segmenter:
         soft: bool,
         length: int,
     ) -> np.ndarray:
-        frame = _checked_frame(frame)
-        mask = _checked_mask(mask, frame)
+        frame = checked_frame(frame)
+        mask = checked_mask(mask, frame)
         object_ids = tuple(i for i in np.unique(mask).tolist() if i > 0)
         if not object_ids:
             raise InputError("the first mask is empty: it must show at least one object")
         self._object_ids = object_ids
         count = len(object_ids)
         room = max(objects, count) if objects else round_up(count, OBJECT_COUNTS)
-        planes, present = _planes(mask, object_ids, room)
-        with telling_of_long_compiles(f"{_size(frame)}, {room} objects"):
+        planes, present = planes_of(mask, object_ids, room)
+        with telling_of_long_compiles(f"{size_of(frame)}, {room} objects"):
             self._state = self._on_device(
                 begin, self._recipe, slots, frame, planes, present, length
             )
@@ -328,7 +329,7 @@ class Segmenter:
         if call in self._called:
             return contextlib.nullcontext()
         self._called.add(call)
-        return telling_of_long_compiles(f"{_size(frame)}, {objects} objects")
+        return telling_of_long_compiles(f"{size_of(frame)}, {objects} objects")
 
     def _on_device(self, make: Callable[..., VideoState], *arguments: Any) -> VideoState:
         """Returns the state that is made of the arguments, made on the device."""
@@ -369,42 +370,3 @@ class Segmenter:
                 number,
                 staying,
             )
-
-
-def _planes(
-    mask: np.ndarray, object_ids: tuple[int, ...], objects: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns one plane an object, (objects, H, W) float32, and which of them are real."""
-    planes = np.zeros((objects, *mask.shape), np.float32)
-    planes[: len(object_ids)] = mask == np.array(object_ids, mask.dtype)[:, None, None]
-    return planes, np.arange(objects) < len(object_ids)
-
-
-def _checked_frame(frame: np.ndarray) -> np.ndarray:
-    try:
-        frame = np.array(frame)  # a copy: the caller may decode the next frame into the same array
-    except ValueError:  # ragged lists
-        raise InputError("a frame must be (H, W, 3) uint8, not a ragged list") from None
-    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-        raise InputError(f"a frame must be (H, W, 3) uint8, not {frame.shape} {frame.dtype}")
-    return frame
-
-
-def _checked_mask(given: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    try:
-        mask = np.array(given)
-    except ValueError:  # ragged lists
-        raise InputError(
-            f"a mask must be (H, W) uint8 ids, not a ragged {type(given).__name__}"
-        ) from None
-    if mask.dtype == object:
-        raise InputError(f"a mask must be (H, W) uint8 ids, not a {type(given).__name__}")
-    if mask.ndim != 2 or mask.dtype != np.uint8:
-        raise InputError(f"a mask must be (H, W) uint8 ids, not {mask.shape} {mask.dtype}")
-    if mask.shape != frame.shape[:2]:
-        raise InputError(f"a mask of {_size(mask)} for frames of {_size(frame)}; resize one")
-    return mask
-
-
-def _size(image: np.ndarray) -> str:
-    return f"{image.shape[1]}x{image.shape[0]}"
