@@ -27,7 +27,7 @@ def checked_frame(frame: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
 
 
 def checked_mask(given: np.ndarray, frame: np.ndarray) -> UInt8[np.ndarray, "height width"]:
-    """Returns a copy of a mask; raises InputError unless it is (H, W) uint8, of the frame's size."""
+    """Returns a copy of a mask; raises InputError unless it is uint8 and of the frame's size."""
     try:
         mask = np.array(given)
     except ValueError:  # ragged lists
