@@ -6,6 +6,7 @@ Nothing but a regular file is ever replaced.
 import contextlib
 import csv
 import errno
+import hashlib
 import io
 import json
 import os
@@ -124,6 +125,12 @@ def is_whole_png(path: pathlib.Path) -> bool:
             return file.read()[4:8] == b"IEND"
     except OSError:
         return False
+
+
+def hash_of_file(path: pathlib.Path) -> str:
+    """Returns a hash of what is in a file, by which a change is noticed."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: pathlib.Path, content: Mapping[str, Any], indent: int = 2) -> None:

@@ -21,6 +21,7 @@ from stm_jax.commands.shared.options import (
 from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.data.image_files import size_of
 from stm_jax.errors import InputError
+from stm_jax.files import hash_of_file
 from stm_jax.runtime.outputs import check_outputs, weights_read
 from stm_jax.runtime.progress import FrameProgress
 from stm_jax.runtime.stopping import stop_between_frames
@@ -239,9 +240,7 @@ def hash_of_data(sequences: Sequence[BenchmarkSequence]) -> str:
     for sequence in sequences:
         content.update(utf_8(f"{sequence.name} {sequence.wanted} {sorted(sequence.given.items())}"))
         for frame in sequence.frames:
-            content.update(utf_8(f"{frame.name} "))
-            with open(frame, "rb") as file:
-                content.update(hashlib.file_digest(file, "sha256").digest())
+            content.update(utf_8(f"{frame.name} {hash_of_file(frame)}"))
         for index in sequence.given:
             mask = sequence.truths[index]
             content.update(mask.read_bytes() if mask else b"")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import pathlib
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from stm_jax.commands.shared.segment_folder import SegmentFolder
 from stm_jax.data.truth_masks import read_truth
 from stm_jax.data.video_files import Frames, ImageFolder, VideoWriter
 from stm_jax.errors import InputError
+from stm_jax.files import hash_of_file
 from stm_jax.report.overlay import overlay
 from stm_jax.runtime.outputs import check_outputs, weights_read
 from stm_jax.runtime.progress import FrameProgress
@@ -65,13 +65,13 @@ class Segment:
                 "names or content of the video": (
                     hashlib.sha256(repr([file.name for file in frames.files]).encode()).hexdigest()
                     if is_folder
-                    else _hash_of(video)
+                    else hash_of_file(video)
                 ),
-                "mask": _hash_of(mask),
+                "mask": hash_of_file(mask),
                 **model.settings(),
                 "version": __version__,
             },
-            [_hash_of(file) for file in frames.files] if is_folder else [],
+            [hash_of_file(file) for file in frames.files] if is_folder else [],
         )
         with folder.claimed():
             folder.begin(self.results.overwrite)
@@ -165,8 +165,3 @@ def _compiling(frames: Frames, first_mask: UInt8[np.ndarray, "height width"]) ->
         f"compiling for {frames.width}x{frames.height}, {objects} object{'s' * (objects > 1)} ..."
         " (kept for the next run)"
     )
-
-
-def _hash_of(file: pathlib.Path) -> str:
-    with open(file, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -25,6 +25,7 @@ from stm_jax.errors import InputError
 from stm_jax.files import (
     UNFINISHED,
     flush,
+    hash_of_file,
     is_whole_png,
     read_json,
     write_json,
@@ -35,7 +36,7 @@ from stm_jax.runtime.results import ResultsFolder
 
 FRAMES, SECONDS = "done.frames", "done.seconds"
 RESUME = (".resume/run.json", ".resume/state.npz", f".resume/{UNFINISHED}", ".resume")
-NOTED = "hashes of frames"
+NOTED, OVERLAY = "hashes of frames", "hash of overlay"
 
 Names = Callable[[int], str]
 """The name of a frame's mask, without .png."""
@@ -103,8 +104,7 @@ class SegmentFolder(ResultsFolder):
             self._note_run()
             self._finished.unlink()
             return False
-        size = self.overlay.stat().st_size if self.overlay.is_file() else 0
-        if size == 0 or size != done.get("overlay bytes", size):
+        if not self.overlay.is_file() or hash_of_file(self.overlay) != done.get(OVERLAY):
             print(f"{self.overlay} is missing or damaged: drawing it again", file=sys.stderr)
             return False
         return True
@@ -112,9 +112,8 @@ class SegmentFolder(ResultsFolder):
     def finish(self, summary: dict[str, Any]) -> None:
         """Leaves the finished marker and removes what was needed to go on."""
         self._flush()
-        size = self.overlay.stat().st_size
-        noted = {"settings": self.settings, NOTED: self._hashes, "overlay bytes": size}
-        write_json(self._finished, noted | summary)
+        noted = {NOTED: self._hashes, OVERLAY: hash_of_file(self.overlay)}
+        write_json(self._finished, {"settings": self.settings} | noted | summary)
         remove_written(self.path, RESUME)
 
     def save_state(self, arrays: dict[str, np.ndarray], frames: int, seconds: float) -> None:
@@ -188,4 +187,4 @@ def _can_be_read(mask: pathlib.Path) -> bool:
         read_mask(mask)
     except InputError:
         return False
-    return True
+    return is_whole_png(mask)  # Pillow takes some that have lost their end
