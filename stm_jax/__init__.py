@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from stm_jax.errors import InputError
+from stm_jax.moved import install as _let_old_names_be_imported
 from stm_jax.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from stm_jax.infer.segmenter import Segmenter
     from stm_jax.nn.model import Model
     from stm_jax.weights.files import load, save
+
+_let_old_names_be_imported()
 
 __all__ = [
     "InputError",

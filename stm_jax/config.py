@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from stm_jax.moved import of_config
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
@@ -76,3 +78,7 @@ TINY = ModelConfig(name="tiny", bottleneck=False, blocks=(1, 1, 1), width=8, dec
 """For tests: compiles and runs in a moment."""
 
 PRESETS = (STM_R50, STM_R18, TINY)
+
+
+def __getattr__(name: str) -> object:
+    return of_config(name)  # what was here until 0.1.0
