@@ -31,7 +31,7 @@ def is_soft(grey: UInt8[np.ndarray, "height width"]) -> bool:
     """Whether it is black and white but for edges: smoothed, as by JPEG, or as saliency masks."""
     between = np.count_nonzero((grey > NOISE) & (grey < VOID - NOISE))
     white = np.count_nonzero(grey >= VOID - NOISE)
-    return between <= 4 * white and 3 * between <= grey.size
+    return bool(between <= 4 * white and 3 * between <= grey.size)
 
 
 def davis_ids(colours: np.ndarray) -> UInt8[np.ndarray, " colours"] | None:

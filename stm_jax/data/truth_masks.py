@@ -166,7 +166,8 @@ def _ids_of_colour(
         return ids[where.reshape(rgb.shape[:2])]
     found = flat_colours(rgb) if merged else None
     if found is not None and not found[1].any(axis=1).all():
-        return found[1].any(axis=1)[found[0]].astype(np.uint8)
+        labels, flat = found
+        return np.any(flat, axis=1).astype(np.uint8)[labels]
     raise InputError(
         f"{path} has {len(codes)} colours that are not of the DAVIS palette, and which objects they"
         " are nobody can tell: save it as a palette PNG, or with grey values 0, 1, 2, ..."

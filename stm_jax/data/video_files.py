@@ -14,7 +14,7 @@ from typing import Self
 import av
 import numpy as np
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError
 from av.stream import Disposition
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
 from jaxtyping import UInt8
@@ -77,8 +77,9 @@ class VideoFile:
             if index >= start:
                 rgb = _upright(frame)
                 _check_size(rgb, self, f"frame {index} of {self.path}")
-                known = frame.pts is not None and frame.time_base is not None
-                yield rgb, fractions.Fraction(frame.pts * frame.time_base) if known else None
+                ticks, tick = frame.pts, frame.time_base
+                known = ticks is not None and tick is not None
+                yield rgb, ticks * tick if known else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -278,7 +279,7 @@ def _reading(path: pathlib.Path) -> Iterator[None]:
     """Turns what FFmpeg says of a file into one line for the user."""
     try:
         yield
-    except av.error.ArgumentError as error:  # not of CONTAINERS
+    except ArgumentError as error:  # not of CONTAINERS
         raise InputError(
             f"{path} is no video that is read, but perhaps a single picture, or a list of other"
             " files: give a video or a folder of pictures"
