@@ -189,6 +189,9 @@ def test_palettes(tmp_path):
         other[3] = colour
         write_palette(tmp_path / "other.png", mask, other)
         np.testing.assert_array_equal(read_truth(tmp_path / "other.png"), mask)
+    high = mask * np.uint8(70)
+    write_palette(tmp_path / "high.png", high, OTHER_PALETTE)
+    np.testing.assert_array_equal(read_truth(tmp_path / "high.png"), high)
     grey = np.repeat(np.arange(256)[:, None], 3, axis=1)
     write_palette(tmp_path / "grey.png", mask, grey)
     np.testing.assert_array_equal(read_truth(tmp_path / "grey.png"), mask)

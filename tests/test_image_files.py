@@ -40,6 +40,9 @@ def test_training_reads_what_segmenting_reads(tmp_path, orientation, mode):
     Image.fromarray(RAMP).convert(mode).save(path, exif=exif)
     assert size_of(path) == ((40, 30) if orientation == 6 else (30, 40))
     np.testing.assert_array_equal(in_training(path), read_rgb(path))
+    dark, light = {1: (0, -1), 3: (-1, 0), 6: (-1, 0)}[orientation]
+    first = read_rgb(path)[:, :, 0] if orientation != 6 else read_rgb(path)[:, :, 0].T
+    assert first[dark].mean() < 60 < 190 < first[light].mean()
 
 
 def test_sixteen_bits_and_alpha_are_read_the_same_in_training(tmp_path):

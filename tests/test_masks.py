@@ -239,6 +239,14 @@ def test_flat_colours_are_an_object_each(tmp_path, ground, count, ending):
     assert almost(found.astype(np.uint8), ids)
 
 
+def test_an_edge_is_not_an_object_that_has_its_colour(tmp_path):
+    ids = disc()
+    ids[50:62, 60:80] = 2  # of the colour that the disc's edge has
+    colours = np.array([(0, 0, 0), (250, 20, 30), (125, 10, 15)], np.uint8)
+    mask = read_hand_mask(save(tmp_path, smoothed(colours[ids], 1)))
+    assert almost(mask.ids, np.array([0, 2, 1], np.uint8)[ids])
+
+
 def test_davis_colours_with_soft_edges_give_their_ids(tmp_path):
     ids = disc() * np.uint8(2)
     ids[50:62, 60:80] = 5

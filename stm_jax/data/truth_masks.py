@@ -165,10 +165,9 @@ def _ids_of_colour(
     if ids is not None:
         return ids[where.reshape(rgb.shape[:2])]
     found = flat_colours(rgb) if merged else None
-    if found is not None:
-        shown = np.asarray(found[1].any(axis=1))
-        if not shown.all():
-            return shown[found[0]].astype(np.uint8)
+    if found is not None and not found[1].any(axis=1).all():
+        labels, flat = found
+        return np.any(flat, axis=1).astype(np.uint8)[labels]
     raise InputError(
         f"{path} has {len(codes)} colours that are not of the DAVIS palette, and which objects they"
         " are nobody can tell: save it as a palette PNG, or with grey values 0, 1, 2, ..."
