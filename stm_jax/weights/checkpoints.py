@@ -172,7 +172,7 @@ def load_checkpoint(run: pathlib.Path) -> Model:
         raise InputError(f"checkpoint {newest} in {folder} is damaged; {remedy}") from error
     params = state.get("average") or state.get("params")
     variables = {"params": params or {}, "batch_stats": state.get("batch_stats") or {}}
-    flat = flax.traverse_util.flatten_dict(variables, sep="/")
+    flat: dict[str, Any] = {**flax.traverse_util.flatten_dict(variables, sep="/")}
     check_entries(
         flat,
         {path: shape.shape for path, shape in variable_shapes(config).items()},
