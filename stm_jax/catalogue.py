@@ -129,12 +129,22 @@ def chosen(
 
 def chosen_memory(words: Sequence[str], option: str = "--memory") -> "Memory | None":
     """Returns the memory that the words ask for, None without any; see `chosen`."""
-    return _chosen(option, words, entries(*PACKAGES["memory"])) if words else None
+    from stm_jax.memory.protocol import Memory
+
+    memory = _chosen(option, words, entries(*PACKAGES["memory"])) if words else None
+    if memory is not None and not isinstance(memory, Memory):
+        raise InputError(
+            f"{option} {words[0]} is no Memory: derive it from stm_jax.memory.protocol.Memory"
+        )
+    return memory
 
 
 def chosen_read(words: Sequence[str], option: str = "--read") -> "Read | None":
     """Returns the read that the words ask for, None without any; see `chosen`."""
-    return _chosen(option, words, entries(*PACKAGES["read"])) if words else None
+    read = _chosen(option, words, entries(*PACKAGES["read"])) if words else None
+    if read is not None and not callable(read):
+        raise InputError(f"{option} {words[0]} is no Read: give it a method __call__")
+    return read
 
 
 def read_to_train(words: Sequence[str]) -> "Read":
@@ -302,7 +312,7 @@ def _chosen(option: str, words: Sequence[str], there: Sequence[Entry]) -> Any:
     make = kind if isinstance(kind, type) else functools.partial(dataclasses.replace, kind)
     try:
         return make(**knobs)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # a class of the user's own may raise anything
         raise InputError(f"{option} {name}: {error}") from error
 
 

@@ -34,4 +34,4 @@ def test_a_segmenter_tells_of_the_first_call_of_each_program(monkeypatch):
     stream.start(frames[0], mask)
     for frame in frames[1:]:
         stream.step(frame)
-    assert told == ["48x32, 1 objects"] * 2  # to begin, and the first step
+    assert told == ["48x32, objects: 1"] * 2  # to begin, and the first step

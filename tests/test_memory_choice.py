@@ -306,3 +306,18 @@ def test_averaging_passes_them_on(monkeypatch):
 def test_the_command_line_does_not_wait_for_jax():
     program = "import sys, stm_jax.cli; assert not {'jax', 'flax'} & {*sys.modules}"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("class Mine:\n    pass\n", "is no Memory: derive it"),
+        ("class Mine:\n    def __init__(self):\n        1 / 0\n", "division by zero"),
+        ("Mine = 5\n", "own.py:Mine"),
+        ("import sys\nsys.exit(0)\n", "leaves the program"),
+    ],
+)
+def test_a_class_of_ones_own_that_is_no_memory(tmp_path, content, told):
+    (tmp_path / "own.py").write_text(content)
+    with pytest.raises(InputError, match=told):
+        chosen((f"{tmp_path / 'own.py'}:Mine",), (), 5)

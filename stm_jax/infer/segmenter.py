@@ -310,7 +310,7 @@ class Segmenter:
         count = len(object_ids)
         room = max(objects, count) if objects else round_up(count, OBJECT_COUNTS)
         planes, present = planes_of(mask, object_ids, room)
-        with telling_of_long_compiles(f"{size_of(frame)}, {room} objects"):
+        with telling_of_long_compiles(f"{size_of(frame)}, objects: {room}"):
             self._state = self._on_device(
                 begin, self._recipe, slots, frame, planes, present, length
             )
@@ -329,7 +329,7 @@ class Segmenter:
         if call in self._called:
             return contextlib.nullcontext()
         self._called.add(call)
-        return telling_of_long_compiles(f"{size_of(frame)}, {objects} objects")
+        return telling_of_long_compiles(f"{size_of(frame)}, objects: {objects}")
 
     def _on_device(self, make: Callable[..., VideoState], *arguments: Any) -> VideoState:
         """Returns the state that is made of the arguments, made on the device."""

@@ -1,6 +1,5 @@
 """J and F on sequences that a run does not train on, while it trains; the best model is kept."""
 
-import json
 import pathlib
 from typing import TYPE_CHECKING
 
@@ -9,7 +8,7 @@ from stm_jax.data.samples import ids_of
 from stm_jax.data.sources import videos_of
 from stm_jax.errors import InputError
 from stm_jax.eval.davis import mean_over_objects, score_sequence
-from stm_jax.files import write_json
+from stm_jax.files import read_json, write_json
 from stm_jax.train.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class Validation:
         from stm_jax.weights.files import save
 
         record = self._run / RECORD
-        best = json.loads(record.read_text())["J&F"] if record.is_file() else -1.0
+        best = read_json(record).get("J&F", -1.0)  # one that is damaged counts as none
         if scores["J&F"] > best:
             about = f"step {step}, J&F {scores['J&F']:.4f} on {len(self._videos)} sequences"
             save(model, self._run / BEST, about=about)
