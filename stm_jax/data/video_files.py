@@ -22,7 +22,9 @@ from jaxtyping import UInt8
 from stm_jax.data.animated import AnimatedPicture, Timed, open_animation
 from stm_jax.data.hdr import graph_for, is_hdr
 from stm_jax.data.image_files import check_is_file, natural, read_rgb
+from stm_jax.data.listing import entries
 from stm_jax.errors import InputError
+from stm_jax.files import finish, unfinished
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 CONTAINERS = (
@@ -180,7 +182,7 @@ class VideoWriter:
         self, path: pathlib.Path, height: int, width: int, rate: fractions.Fraction | int
     ) -> None:
         self.path = path
-        self._temporary = path.with_name(f".{path.name}.tmp")
+        self._temporary = unfinished(path)
         self._count = 0
         self._padding = ((0, height % 2), (0, width % 2), (0, 0))
         # Through a Python file, for FFmpeg's own writing tells nobody of a full disk.
@@ -241,7 +243,7 @@ class VideoWriter:
             self._container.mux(self._stream.encode())
             self._container.close()
             self._file.close()
-            os.replace(self._temporary, self.path)
+            finish(self._temporary, self.path)
         finally:
             with contextlib.suppress(OSError):
                 self._file.close()
@@ -250,11 +252,7 @@ class VideoWriter:
 
 def _open_folder(path: pathlib.Path) -> ImageFolder:
     files = sorted(
-        (
-            file
-            for file in path.iterdir()
-            if file.suffix.lower() in PICTURES and not file.name.startswith(".")
-        ),
+        (file for file in entries(path) if file.suffix.lower() in PICTURES),
         key=natural,
     )
     if not files:
