@@ -141,8 +141,10 @@ def chosen_memory(words: Sequence[str], option: str = "--memory") -> "Memory | N
 
 def chosen_read(words: Sequence[str], option: str = "--read") -> "Read | None":
     """Returns the read that the words ask for, None without any; see `chosen`."""
-    read = _chosen(option, words, entries(*PACKAGES["read"])) if words else None
-    if read is not None and not callable(read):
+    if not words:
+        return None
+    read: Read = _chosen(option, words, entries(*PACKAGES["read"]))
+    if not callable(read):
         raise InputError(f"{option} {words[0]} is no Read: give it a method __call__")
     return read
 

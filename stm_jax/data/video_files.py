@@ -80,8 +80,7 @@ class VideoFile:
                 rgb = _upright(frame)
                 _check_size(rgb, self, f"frame {index} of {self.path}")
                 ticks, tick = frame.pts, frame.time_base
-                known = ticks is not None and tick is not None
-                yield rgb, ticks * tick if known else None
+                yield rgb, None if ticks is None or tick is None else ticks * tick
 
 
 @dataclasses.dataclass(frozen=True)
