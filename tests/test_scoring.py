@@ -334,5 +334,5 @@ def test_other_zeros_before_a_number_are_named(walk, tmp_path):
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1.5, -0.1])
 def test_scores_that_are_none_are_refused(value):
     content = {"a_1": {"names": ["0"], "J": [value], "F": [1]}}
-    with pytest.raises(InputError, match="a_1 has values that are not from 0 to 1"):
+    with pytest.raises(InputError, match="J of a_1, frame 0 is "):
         scores_from_json({"frames": content, "protocol": "folder", "problems": []})

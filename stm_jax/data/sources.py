@@ -171,6 +171,8 @@ def _sparse_videos(source: YoutubeVos, rule: BadFiles) -> list[Video]:
     given_in = annotations_of(_checked_folder(source), source.folder.name)
     frames, masks = below(source.folder, "JPEGImages"), below(given_in, "Annotations")
     meta = read_meta(given_in / "meta.json")
+    listed_masks = [p for name in meta or folders(frames) for p in _masks_of(masks, name)]
+    merged = are_merged(listed_masks, str(masks))
 
     def video(name: str) -> Video:
         files = pictures(below(frames, name))
@@ -184,7 +186,7 @@ def _sparse_videos(source: YoutubeVos, rule: BadFiles) -> list[Video]:
                     f"{masks / name} has no mask {missing[0]}, or it has no frame, but "
                     f"{given_in / 'meta.json'} names it"
                 )
-        return _video(name, frames / name, annotated, merged=False)
+        return _video(name, frames / name, annotated, merged)
 
     return all_good(folders(frames) if meta is None else meta, video, rule, str(frames))
 
