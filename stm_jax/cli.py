@@ -8,6 +8,7 @@ import errno
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import tyro
 
@@ -18,7 +19,7 @@ from stm_jax.runtime.freed_memory import keep_freed_memory
 from stm_jax.version import versions
 
 # Each a dataclass whose fields are the options, with a method run(), called as its class is.
-COMMANDS = {
+COMMANDS: dict[str, Any] = {
     name_of(name): kind for name, kind in vars(commands).items() if dataclasses.is_dataclass(kind)
 }
 

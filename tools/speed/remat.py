@@ -62,15 +62,17 @@ def main(options: Options) -> None:
 
             return jax.grad(loss)(params)
 
-        found, memories, seconds = [], [], []
+        found: list[Any] = []
+        memories, seconds = [], []
         for remat in (False, True):
             begun = time.perf_counter()
             program = jax.jit(gradient, static_argnums=1).lower(variables["params"], remat)
             compiled = program.compile()
             seconds.append(time.perf_counter() - begun)
-            memories.append(compiled.memory_analysis().temp_size_in_bytes / 2**20)
+            analysis: Any = compiled.memory_analysis()
+            memories.append(analysis.temp_size_in_bytes / 2**20)
             found.append(compiled(variables["params"]))
-        kept, again = (flax.traverse_util.flatten_dict(each, sep="/") for each in found)
+        kept, again = (dict[str, Any](flax.traverse_util.flatten_dict(g, sep="/")) for g in found)
         worst = max(
             float(np.abs(again[name] - array).max() / np.abs(array).max())
             for name, array in kept.items()
