@@ -14,11 +14,11 @@ from stm_jax.nn.decoder import Skips
 from stm_jax.nn.encoders import QueryFeatures
 from stm_jax.nn.stm import STM, Variables, decode, memorize, query
 from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
+from stm_jax.ops.padding import STRIDE
 from stm_jax.ops.regions import object_positions
 from stm_jax.reads import Dense
 from stm_jax.reads.protocol import Answer, MemoryView, Read
 
-STRIDE = 16
 ALL_FRAMES = EveryNth(1)
 """The paper's training: every frame of a clip is remembered."""
 
