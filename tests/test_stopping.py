@@ -13,12 +13,12 @@ import pytest
 from stm_jax import weights
 from stm_jax.data.masks import write_mask
 from stm_jax.data.video_files import VideoWriter
-from stm_jax.runtime import stopping
 from tests.benchmark_trees import davis2017
 from tests.conftest import PROJECT
 from tests.lively import clip, lively_model
 
 SECONDS = 5.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SLOW = """
 import sys, time
 from stm_jax.cli import main
@@ -107,7 +107,7 @@ def segment(inputs: pathlib.Path, out: pathlib.Path) -> list[object]:
     return [*given, "--weights", inputs / "tiny.safetensors"]
 
 
-@pytest.mark.parametrize("number", stopping.SIGNALS)
+@pytest.mark.parametrize("number", SIGNALS)
 def test_segment_stops_between_frames(inputs, tmp_path, number):
     process = start(SLOW, *segment(inputs, tmp_path / "out"))
     for _ in range(3):  # the first of them compiles
@@ -134,7 +134,7 @@ def test_nohup_is_heeded(inputs, tmp_path):
     ends_in_time(process, signal.SIGTERM)
 
 
-@pytest.mark.parametrize("number", stopping.SIGNALS)
+@pytest.mark.parametrize("number", SIGNALS)
 def test_evaluate_stops(inputs, number):
     truth = inputs / "davis/Annotations/480p"
     words = ["evaluate", truth, "--dataset", inputs / "davis", "--protocol", "davis2017"]

@@ -243,7 +243,7 @@ def test_the_command_trains_and_says_how_to_use_it(
         "    stage = StageConfig(data, steps=2, learning_rate=1e-3, warmup_steps=1)\n"
         "    return TrainConfig(model=TINY, stages=(stage,), log_every=1)\n"
     )
-    run = tmp_path / "run"
+    run = tmp_path.with_name(f"{tmp_path.name}-run")  # outside of the data
     arguments = ["train", "--config", str(recipe), "--data", str(root), "--run-folder", str(run)]
     assert main(arguments) == 0
     assert f"--weights {run}" in capsys.readouterr().out
