@@ -18,7 +18,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from stm_jax.checks import shown
 from stm_jax.errors import InputError
@@ -146,7 +146,7 @@ def chosen_read(words: Sequence[str], option: str = "--read") -> "Read | None":
     read: Read = _chosen(option, words, entries(*PACKAGES["read"]))
     if not callable(read):
         raise InputError(f"{option} {words[0]} is no Read: give it a method __call__")
-    return read
+    return cast("Read | None", read)
 
 
 def read_to_train(words: Sequence[str]) -> "Read":
