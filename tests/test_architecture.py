@@ -132,7 +132,7 @@ def test_nothing_imports_the_command_line():
 
 
 def test_data_knows_no_jax():
-    for path in (PACKAGE / "data").glob("*.py"):
+    for path in (PACKAGE / "data").rglob("*.py"):
         heavy = libraries(path) & {"jax", "jaxlib", "flax", "optax", "orbax", "grain"}
         assert heavy <= ({"grain"} if path.name == "pipeline.py" else set()), path
 

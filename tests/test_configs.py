@@ -7,8 +7,8 @@ import pathlib
 import pytest
 
 from stm_jax.commands.train import changed, load_config, with_root
-from stm_jax.data.config import Davis, Videos, YoutubeVos
 from stm_jax.data.pipeline import training_clips
+from stm_jax.data.sources import Davis, Videos, YoutubeVos
 from stm_jax.errors import InputError
 from stm_jax.train.config import TrainConfig
 from stm_jax.train.validation import Validation

@@ -24,7 +24,8 @@ from tests.test_clips import root  # noqa: F401, a fixture
 RECIPE = """
 from pathlib import Path
 from stm_jax.config import TINY
-from stm_jax.data import DataConfig, Photographs, Videos
+from stm_jax.data.config import DataConfig
+from stm_jax.data.sources import Photographs, Videos
 from stm_jax.train import StageConfig, TrainConfig
 
 def get_config():

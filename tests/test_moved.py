@@ -22,10 +22,10 @@ def test_an_old_module_warns_and_is_the_new_one(old):
 
 def test_what_config_had_is_there_with_a_warning():
     with pytest.warns(
-        DeprecationWarning, match="stm_jax.config.Davis is stm_jax.data.config.Davis"
+        DeprecationWarning, match="stm_jax.config.Davis is stm_jax.data.sources.Davis"
     ):
         from stm_jax.config import Davis
-    assert Davis is stm_jax.data.config.Davis
+    assert Davis is stm_jax.data.sources.Davis
     with pytest.raises(ImportError, match="Nonsense"):
         from stm_jax.config import Nonsense  # noqa: F401
 

@@ -8,7 +8,7 @@ import tyro
 
 from stm_jax.catalogue import answer_of
 from stm_jax.checks import check_types, shown
-from stm_jax.data.config import DataConfig, Prepared, Source
+from stm_jax.data.config import DataConfig
 from stm_jax.errors import InputError
 from stm_jax.runtime.outputs import check_outputs, weights_read
 from stm_jax.train.checks import check_train
@@ -131,16 +131,14 @@ def with_root(config: TrainConfig, root: pathlib.Path) -> TrainConfig:
     """Returns the configuration with its paths below `root`, `start_from` if it is there."""
 
     def data_below(data: DataConfig) -> DataConfig:
-        sources = [dataclasses.replace(s, **_paths_below(s, root)) for s in data.sources]
-        return dataclasses.replace(data, sources=tuple(sources))
+        return dataclasses.replace(data, sources=tuple(each.below(root) for each in data.sources))
 
     stages = [dataclasses.replace(s, data=data_below(s.data)) for s in config.stages]
+    trunk = None if config.trunk is None else root / config.trunk
     start = config.start_from
     if start is not None and (root / start).exists():
         start = str(root / start)  # else it is a bundled name, or a path of the command line
-    return dataclasses.replace(
-        config, **_paths_below(config, root), start_from=start, stages=tuple(stages)
-    )
+    return dataclasses.replace(config, trunk=trunk, start_from=start, stages=tuple(stages))
 
 
 def paths_read(config: TrainConfig) -> list[pathlib.Path]:
@@ -149,11 +147,3 @@ def paths_read(config: TrainConfig) -> list[pathlib.Path]:
     fields = [getattr(item, f.name) for item in items for f in dataclasses.fields(item)]
     paths = [field for field in fields if isinstance(field, pathlib.Path)]
     return paths + weights_read(config.start_from)
-
-
-def _paths_below(item: Source | TrainConfig, root: pathlib.Path) -> dict[str, pathlib.Path | str]:
-    """Returns the paths among the fields, below `root`."""
-    if isinstance(item, Prepared):
-        return {"folder": item.folder if "://" in item.folder else str(root / item.folder)}
-    fields = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
-    return {name: root / f for name, f in fields.items() if isinstance(f, pathlib.Path)}

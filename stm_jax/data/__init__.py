@@ -1,26 +1,4 @@
 """Frames, masks and video files; data sets as they lie on disk; training clips.
 
-What a configuration names as its data is here; functions are in the modules.
+What a configuration names as its data is in `stm_jax.data.config` and `stm_jax.data.sources`.
 """
-
-from stm_jax.data.config import (
-    Coco,
-    DataConfig,
-    Davis,
-    Photographs,
-    PreparedPhotographs,
-    PreparedVideos,
-    Videos,
-    YoutubeVos,
-)
-
-__all__ = [
-    "Coco",
-    "DataConfig",
-    "Davis",
-    "Photographs",
-    "PreparedPhotographs",
-    "PreparedVideos",
-    "Videos",
-    "YoutubeVos",
-]

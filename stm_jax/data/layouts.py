@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from stm_jax.checks import shown
 from stm_jax.data.image_files import natural
-from stm_jax.data.listing import entries, read_list
+from stm_jax.data.listing import entries, files_with, read_list
 from stm_jax.data.names import checked_name, folder_below
 from stm_jax.errors import InputError
 from stm_jax.json_files import from_json, load_json
@@ -131,6 +131,12 @@ def holds(folder: pathlib.Path, name: str = "") -> str:
     return f"{folder} holds {', '.join(found[:8]) or 'nothing'}{', ...' if len(found) > 8 else ''}"
 
 
+def check_not_empty(found: Sequence[object], where: pathlib.Path) -> None:
+    """Raises InputError if nothing was found."""
+    if not found:
+        raise InputError(f"there is nothing in {where} that can be used")
+
+
 def folders(folder: pathlib.Path) -> tuple[str, ...]:
     """Returns the names of the folders in a folder."""
     return tuple(path.name for path in entries(folder) if path.is_dir())
@@ -138,7 +144,7 @@ def folders(folder: pathlib.Path) -> tuple[str, ...]:
 
 def pictures(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
     """Returns the pictures of a folder, frame2 before frame10."""
-    files = [path for path in entries(folder) if path.suffix.lower() in PICTURES]
+    files = files_with(folder, PICTURES)
     if not files:
         raise InputError(f"{folder} has no pictures in it ({' '.join(PICTURES)})")
     return tuple(sorted(files, key=natural))

@@ -30,6 +30,11 @@ def entries(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
     return tuple(path for path in found if not is_left_behind(path.name))
 
 
+def files_with(folder: pathlib.Path, suffixes: tuple[str, ...]) -> list[pathlib.Path]:
+    """Returns what is in a folder and ends so, in any case of letters; raises as `entries`."""
+    return [path for path in entries(folder) if path.suffix.lower() in suffixes]
+
+
 def is_left_behind(name: str) -> bool:
     """Says whether a file or folder of that name is no data, but something a system leaves."""
     return name.startswith(".") or name.lower() in LEFT_BEHIND
