@@ -67,3 +67,12 @@ def of_config(name: str) -> object:
             warnings.warn(f"stm_jax.config.{name} is {new} now", DeprecationWarning, stacklevel=3)
             return found
     raise AttributeError(f"module 'stm_jax.config' has no attribute {name!r}")
+
+
+def of_sources(name: str) -> object:
+    """Returns what was in `stm_jax.data.sources`; raises AttributeError if nothing was."""
+    method = {"photographs_of": "photographs", "videos_of": "videos"}.get(name)
+    if method is None:
+        raise AttributeError(f"module 'stm_jax.data.sources' has no attribute {name!r}")
+    warnings.warn(f"{name}(source) is source.{method}() now", DeprecationWarning, stacklevel=3)
+    return lambda source, *rule: getattr(source, method)(*rule)
