@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "moved": set(),
     "errors": {"text"},
     "files": {"errors", "text"},
-    "json_files": {"checks", "errors"},
+    "json_files": {"checks", "errors", "files"},
     "processes": set(),
     "text": set(),
     "version": set(),

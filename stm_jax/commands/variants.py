@@ -22,7 +22,8 @@ from stm_jax.commands.shared.options import (
     ResultOptions,
 )
 from stm_jax.errors import InputError
-from stm_jax.files import read_json, write_json
+from stm_jax.files import write_json
+from stm_jax.json_files import read_json
 from stm_jax.processes import end_with_parent
 from stm_jax.runtime.claim import claimed
 from stm_jax.runtime.freed_memory import keep_freed_memory

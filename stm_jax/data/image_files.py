@@ -4,7 +4,6 @@ import contextlib
 import io
 import pathlib
 import re
-import stat
 import warnings
 from collections.abc import Iterator
 from typing import Protocol
@@ -16,7 +15,7 @@ from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH
 
 from stm_jax.data.whole_png import load_whole
 from stm_jax.errors import InputError
-from stm_jax.files import write_whole
+from stm_jax.files import check_is_file, write_whole
 
 # Pillow could also open formats that start other programs, such as PostScript.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
@@ -97,22 +96,6 @@ def opened(picture: Encoded, *, several: bool = False) -> Iterator[Image.Image]:
         raise InputError(
             f"{picture} cannot be read ({reason}): it is cut off or damaged, make or copy it again"
         ) from error
-
-
-def check_is_file(path: pathlib.Path) -> None:
-    """Raises InputError unless it is an ordinary file: opening a pipe would wait for ever."""
-    try:
-        kind = path.stat().st_mode
-    except FileNotFoundError as error:
-        what = "is a link to nothing" if path.is_symlink() else "no such file"
-        raise InputError(f"{path}: {what}: check the name") from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be read ({reason}): check the name") from error
-    if stat.S_ISDIR(kind):
-        raise InputError(f"{path} is a folder, not a picture: give a file")
-    if not stat.S_ISREG(kind):
-        raise InputError(f"{path} is a device or a pipe, not a picture: give a file")
 
 
 def open_image(path: Encoded) -> Image.Image:

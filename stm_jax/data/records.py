@@ -10,10 +10,11 @@ from typing import Any
 
 from etils import epath
 
+from stm_jax.checks import shown
 from stm_jax.data.config import PreparedPhotographs, PreparedVideos
 from stm_jax.data.samples import Sample, Video
 from stm_jax.errors import InputError
-from stm_jax.json_files import parse_json
+from stm_jax.json_files import from_json, parse_json
 
 NEEDS_TFDS = "ArrayRecord files need tensorflow-datasets; pip install 'stm_jax[tfds]'"
 STOCK = ("video", "frames"), ("video", "segmentations")
@@ -127,13 +128,39 @@ def index_of(folder: str) -> dict[str, Any]:
     """
     try:
         place = _checked(folder) / "metadata.json"
-        index = parse_json(place.read_bytes(), place)
-        return {"kind": index["kind"], "merged": index["merged"], "entries": index["entries"]}
-    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+        index = from_json(_Index, parse_json(place.read_bytes(), place), others=True)
+        if index.kind == "videos" and not all(e.records and e.every for e in index.entries):
+            raise InputError("a video has no records, or no distance between them")
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"{folder}/metadata.json is not there or damaged ({error!r}); prepare the data again "
+            f"{folder}/metadata.json is not there or damaged ({shown(error)}); prepare the data again "
             "with tools/prepare_data.py"
         ) from error
+    return {
+        "kind": index.kind,
+        "merged": index.merged,
+        "entries": [_known(each) for each in index.entries],
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    name: str
+    records: int | None = None
+    every: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Index:
+    """What metadata.json holds: of photographs an entry has a name only."""
+
+    kind: str
+    merged: bool
+    entries: tuple[_Entry, ...]
+
+
+def _known(entry: _Entry) -> dict[str, Any]:
+    return {name: value for name, value in vars(entry).items() if value is not None}
 
 
 def _entries(folder: str, kind: str) -> tuple[list[dict[str, Any]], bool]:

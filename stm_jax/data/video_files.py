@@ -21,10 +21,10 @@ from jaxtyping import UInt8
 
 from stm_jax.data.animated import AnimatedPicture, Timed, open_animation
 from stm_jax.data.hdr import graph_for, is_hdr
-from stm_jax.data.image_files import check_is_file, natural, read_rgb
+from stm_jax.data.image_files import natural, read_rgb
 from stm_jax.data.listing import entries
 from stm_jax.errors import InputError
-from stm_jax.files import finish, unfinished
+from stm_jax.files import check_is_file, finish, unfinished
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 CONTAINERS = (
