@@ -128,7 +128,8 @@ def index_of(folder: str) -> dict[str, Any]:
     """
     try:
         place = _checked(folder) / "metadata.json"
-        index = from_json(_Index, parse_json(place.read_bytes(), place), others=True)
+        content = parse_json(place.read_bytes(), place)
+        index = from_json(_Index, content, others=True)
         if index.kind == "videos" and not all(e.records and e.every for e in index.entries):
             raise InputError("a video has no records, or no distance between them")
     except (OSError, ValueError) as error:
@@ -136,11 +137,7 @@ def index_of(folder: str) -> dict[str, Any]:
             f"{folder}/metadata.json is not there or damaged ({shown(error)}); prepare the data again "
             "with tools/prepare_data.py"
         ) from error
-    return {
-        "kind": index.kind,
-        "merged": index.merged,
-        "entries": [_known(each) for each in index.entries],
-    }
+    return {name: content[name] for name in ("kind", "merged", "entries")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,10 +154,6 @@ class _Index:
     kind: str
     merged: bool
     entries: tuple[_Entry, ...]
-
-
-def _known(entry: _Entry) -> dict[str, Any]:
-    return {name: value for name, value in vars(entry).items() if value is not None}
 
 
 def _entries(folder: str, kind: str) -> tuple[list[dict[str, Any]], bool]:
