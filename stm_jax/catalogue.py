@@ -12,6 +12,7 @@ import functools
 import hashlib
 import importlib.util
 import inspect
+import os
 import pathlib
 import re
 import sys
@@ -192,7 +193,7 @@ def python_file(path: pathlib.Path) -> ModuleType:
     Raises:
         InputError: There is no such file, or running it fails, or leaves the program.
     """
-    if path.suffix != ".py" or not path.is_file():
+    if path.suffix != ".py" or not os.path.isfile(path):
         raise InputError(f"{path} is no Python file that is there")
     name = str(path.resolve())  # no other module can have that name
     spec = importlib.util.spec_from_file_location(name, path)
@@ -237,8 +238,15 @@ def _blaming(path: pathlib.Path) -> Iterator[None]:
             getattr(error, "lineno", None),
         )
         at = "" if line is None else f" at line {line}"
-        reason = " ".join(str(error).split())[:200]
+        reason = _said_by(error)
         raise InputError(f"{path} cannot be run{at}: {type(error).__name__}: {reason}") from error
+
+
+def _said_by(error: BaseException) -> str:
+    try:
+        return " ".join(str(error).split())[:200]
+    except Exception:  # its class is the user's own, too
+        return "an error that cannot be shown"
 
 
 def _entry(module: str, class_name: str) -> Entry:

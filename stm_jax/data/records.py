@@ -134,8 +134,8 @@ def index_of(folder: str) -> dict[str, Any]:
             raise InputError("a video has no records, or no distance between them")
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{folder}/metadata.json is not there or damaged ({shown(error)}); prepare the data again "
-            "with tools/prepare_data.py"
+            f"{folder}/metadata.json is not there or damaged ({shown(error)}); prepare the data "
+            "again with tools/prepare_data.py"
         ) from error
     return {name: content[name] for name in ("kind", "merged", "entries")}
 

@@ -176,8 +176,8 @@ def _ids_of_colour(
     if found is not None and not np.all(shown):
         return np.asarray(shown, np.uint8)[found[0]]
     raise InputError(
-        f"{path} has {len(np.unique(packed(rgb)))} colours that are not of the DAVIS palette, and which objects they"
-        " are nobody can tell: save it as a palette PNG, or with grey values 0, 1, 2, ..."
+        f"{path} has {len(np.unique(packed(rgb)))} colours that are not of the DAVIS palette, and"
+        " which objects they are nobody can tell: save it as a palette PNG, or with grey values 0, 1, 2, ..."
     )
 
 

@@ -74,7 +74,11 @@ def given_clip(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
 def given_options(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
     name = pick(rng, ("memorize_every", "short_side", "capacity"))
     value = pick(rng, (0, -1, 10**9, 10**400, 1, float("nan"), 2.5, "8", True, [3]))
-    if (name, value) in (("memorize_every", 10**9), ("memorize_every", 1), ("memorize_every", True)):
+    if (name, value) in (
+        ("memorize_every", 10**9),
+        ("memorize_every", 1),
+        ("memorize_every", True),
+    ):
         value = -7
     if name == "capacity" and value in (10**9, 10**400):
         value = -7

@@ -89,7 +89,14 @@ def given_hostile_text(folder: pathlib.Path, rng: np.random.Generator) -> Attemp
 def given_hostile_bytes(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
     path = folder / "a.json"
     content = pick(
-        rng, (b'{"a": "\xe9"}', b"\xff\xfe{\0}\0", b"\x80", "{}".encode("utf-16"), b"\xff" + rng.bytes(40))
+        rng,
+        (
+            b'{"a": "\xe9"}',
+            b"\xff\xfe{\0}\0",
+            b"\x80",
+            "{}".encode("utf-16"),
+            b"\xff" + rng.bytes(40),
+        ),
     )
     path.write_bytes(content)
     return Attempt(lambda: load_json(path), told=("a.json",))
@@ -172,9 +179,7 @@ def given_changed_scores(folder: pathlib.Path, rng: np.random.Generator) -> Atte
         values = [v for each in found.objects.values() for v in (*each.j, *each.f)]
         return all(0 <= v <= 1 for v in values) and bool(found.objects)
 
-    return Attempt(
-        lambda: read_scores(folder / "s.json"), right, may_refuse=True, told=("s.json",)
-    )
+    return Attempt(lambda: read_scores(folder / "s.json"), right, may_refuse=True, told=("s.json",))
 
 
 def given_scores_to_compare(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
@@ -193,9 +198,7 @@ def given_scores_to_compare(folder: pathlib.Path, rng: np.random.Generator) -> A
         return all(math.isfinite(v) for v in found["total"]["J&F"])
 
     words += ["--csv", out / "a.csv"]
-    return Attempt(
-        lambda: command("compare", *words), right, may_refuse=True, writes=("results",)
-    )
+    return Attempt(lambda: command("compare", *words), right, may_refuse=True, writes=("results",))
 
 
 def meta() -> dict[str, Any]:
@@ -294,7 +297,11 @@ def given_changed_run(folder: pathlib.Path, rng: np.random.Generator) -> Attempt
 
 
 def given_changed_index(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
-    content = {"kind": "videos", "merged": False, "entries": [{"name": "a", "records": 2, "every": 5}]}
+    content = {
+        "kind": "videos",
+        "merged": False,
+        "entries": [{"name": "a", "records": 2, "every": 5}],
+    }
     (folder / "dataset_info.json").write_text("{}")
     text = json.dumps(changed_somewhere(rng, content))
     (folder / "metadata.json").write_bytes(

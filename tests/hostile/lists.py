@@ -11,7 +11,17 @@ from stm_jax.data.listing import entries, read_list
 from tests.hostile.attempt import Attempt, pick
 
 NAMES = (
-    *("bear", "two words", "caf\u00e9", "\u732b", "\U0001f600", "a.b", "[red]x[/red]", "-x", "=1+1"),
+    *(
+        "bear",
+        "two words",
+        "caf\u00e9",
+        "\u732b",
+        "\U0001f600",
+        "a.b",
+        "[red]x[/red]",
+        "-x",
+        "=1+1",
+    ),
     *("x" * 200, "%s", "{0}", "a#b", "nbsp\u00a0here", "line\u2028sep", "\u0085next", "100", "0"),
 )
 

@@ -15,7 +15,19 @@ from tests.hostile.attempt import Attempt, Said, Skipped, command, pick
 from tests.scored_trees import moving, write_davis, write_empty_frames, write_masks, write_meta
 
 OUT = ("..", ".", "../..", "../precious", "/etc", "/tmp", "a/../..", "a/b", "..\\x", "C:", "C:\\x")
-BAD = (*OUT, "", " ", ". ", "nul\0", "new\nline", "\x1b[2J", "\x7f", "y" * 300, "tab\tx", "\u732b" * 90)
+BAD = (
+    *OUT,
+    "",
+    " ",
+    ". ",
+    "nul\0",
+    "new\nline",
+    "\x1b[2J",
+    "\x7f",
+    "y" * 300,
+    "tab\tx",
+    "\u732b" * 90,
+)
 GOOD = (
     *("bear", "two words", "caf\u00e9", "\u732b", "[red]x[bold]", "-x", "--out", "=1+1", "%s{0}"),
     *("a#b", "...", "..a", "a..", "CON", "a'b\"c`$(d)", "&amp;<b>", "~", "x" * 100, "@a", "*?"),

@@ -53,8 +53,9 @@ def joined(head: object, body: bytes) -> bytes:
 
 
 def same_model(model: Model) -> bool:
-    pairs = zip(jax.tree.leaves(model), jax.tree.leaves(lively_model()), strict=True)
-    return all(np.array_equal(a, b) for a, b in pairs)
+    variables = model.variables, lively_model().variables
+    pairs = zip(*map(jax.tree.leaves, variables), strict=True)
+    return model.config == lively_model().config and all(np.array_equal(a, b) for a, b in pairs)
 
 
 def finite(model: Model) -> bool:
@@ -141,9 +142,7 @@ def given_strange_network(folder: pathlib.Path, rng: np.random.Generator) -> Att
     path.write_bytes(joined(head, body))
     harmless = name == "name" and isinstance(value, str) or (name == "last_width" and value is None)
     harmless |= name == "key_width" and value is None
-    return Attempt(
-        lambda: load(path), lambda _: harmless, may_refuse=True, told=("w.safetensors",)
-    )
+    return Attempt(lambda: load(path), lambda _: harmless, may_refuse=True, told=("w.safetensors",))
 
 
 def given_strange_arrays(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
@@ -360,5 +359,3 @@ def given_no_run(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
         steps = pick(rng, ("1", "-3", "x", "9" * 30, "1.orbax-checkpoint-tmp-3"))
         (run / "checkpoints" / steps).mkdir(parents=True)
     return Attempt(lambda: load(run), told=("run",))
-
-
