@@ -177,7 +177,8 @@ def _ids_of_colour(
         return np.asarray(shown, np.uint8)[found[0]]
     raise InputError(
         f"{path} has {len(np.unique(packed(rgb)))} colours that are not of the DAVIS palette, and"
-        " which objects they are nobody can tell: save it as a palette PNG, or with grey values 0, 1, 2, ..."
+        " which objects they are nobody can tell: save it as a palette PNG, or with grey values 0,"
+        " 1, 2, ..."
     )
 
 
