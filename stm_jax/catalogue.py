@@ -297,16 +297,17 @@ def _classes(part: str) -> dict[str, ast.ClassDef]:
 
 def _chosen(option: str, words: Sequence[str], there: Sequence[Entry]) -> Any:
     name, *changes = words
+    called = shown(name)
     if ".py:" in name:
         file, _, attribute = name.rpartition(":")
         kind = getattr(python_file(pathlib.Path(file)), attribute, None)
         if kind is None:
-            raise InputError(f"{option} {name}: the file has no {attribute}")
+            raise InputError(f"{option} {name}: the file has no {shown(attribute)}")
     else:
         found = [entry for entry in there if _letters(entry.name) == _letters(name)]
         if not found:
             names = ", ".join(entry.name for entry in there)
-            raise InputError(f"{option} {name}: there is {names}, or FILE.py:CLASS of your own")
+            raise InputError(f"{option} {called}: there is {names}, or FILE.py:CLASS of your own")
         kind = found[0].kind
     fields = _fields(kind)
     knobs = {}
@@ -315,15 +316,17 @@ def _chosen(option: str, words: Sequence[str], there: Sequence[Entry]) -> Any:
         knob = knob.replace("-", "_")
         if not equals or knob not in fields:
             has = ", ".join(f"{field}=..." for field in fields) or "no knobs"
-            raise InputError(f"{option} {name}: {change} is none of its knobs; it has {has}")
-        knobs[knob] = _value(f"{option} {name}: {change}", value, fields[knob].default)
+            raise InputError(
+                f"{option} {called}: {shown(change)} is none of its knobs; it has {has}"
+            )
+        knobs[knob] = _value(f"{option} {called}: {shown(change)}", value, fields[knob].default)
     if inspect.isfunction(kind):
         return kind
     make = kind if isinstance(kind, type) else functools.partial(dataclasses.replace, kind)
     try:
         return make(**knobs)
     except Exception as error:  # a class of the user's own may raise anything
-        raise InputError(f"{option} {name}: {error}") from error
+        raise InputError(f"{option} {called}: {_said_by(error)}") from error
 
 
 def _fields(kind: Any) -> dict[str, dataclasses.Field]:

@@ -66,7 +66,7 @@ def test_a_source_is_changed_from_the_command_line(capsys: pytest.CaptureFixture
         Davis(pathlib.Path("DAVIS"), weight=0.25),
     )
     assert (data.bad_files, config.seed) == ("skip", 4)
-    with pytest.raises(InputError, match="perhaps you meant .*sources.1.weight"):
+    with pytest.raises(InputError, match=r"perhaps you meant .*sources\.1\.weight"):
         changed(config, ("stages.1.data.sources.1.wight=1",))
 
 

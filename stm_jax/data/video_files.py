@@ -351,10 +351,21 @@ def _check_whole(path: pathlib.Path, container: InputContainer) -> None:
     if "matroska" in container.format.name:
         ends.append(_matroska_end(path))
     size = path.stat().st_size
+    kind = container.format.name
+    if kind in ("gif", "apng") and not _has_end(path, kind):
+        raise InputError(f"{path} is cut off, it has no end: {REENCODE}")
     if max(ends, default=0) > size:
         raise InputError(
             f"{path} is cut off, it has {size} of at least {max(ends)} bytes: {REENCODE}"
         )
+
+
+def _has_end(path: pathlib.Path, kind: str) -> bool:
+    """Says whether an animation, of which FFmpeg shows what is there, goes on to its end."""
+    with open(path, "rb") as file:
+        file.seek(-min(1024, path.stat().st_size), os.SEEK_END)
+        tail = file.read()
+    return b"IEND" in tail if kind == "apng" else tail.rstrip(b"\0").endswith(b";")
 
 
 def _matroska_end(path: pathlib.Path) -> int:

@@ -1,5 +1,6 @@
 """Masks, palettes, pictures and PNGs that the generators draw."""
 
+import itertools
 import pathlib
 import struct
 import zlib
@@ -90,7 +91,7 @@ def png(
     """Returns a PNG of whatever compressed data, in one or several chunks."""
     head = struct.pack(">IIBBBBB", width, height, bits, colours, 0, 0, interlaced)
     edges = [0, *cuts, len(data)]
-    parts = [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [data[a:b] for a, b in itertools.pairwise(edges)]
     body = b"".join(chunk(b"IDAT", part) for part in parts)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + before + body + chunk(b"IEND", b"")
 

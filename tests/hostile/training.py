@@ -43,7 +43,9 @@ FILES = (
     "\tdef a(): pass",
     "print('hello')\n",
     "class Odd:\n    def __repr__(self): raise RuntimeError\ndef get_config(): return Odd()\n",
-    "class Odd(Exception):\n    def __str__(self): raise RuntimeError\ndef get_config(): raise Odd\n",
+    "class Odd(Exception):\n"
+    "    def __str__(self): raise RuntimeError\n"
+    "def get_config(): raise Odd\n",
     "from stm_jax.train.config import TrainConfig\ndef get_config(): return TrainConfig\n",
     "from stm_jax.train.config import TrainConfig\ndef get_config(): return TrainConfig(None, 3)\n",
     "from stm_jax.train.config import TrainConfig\ndef get_config(): return TrainConfig(1, ())\n",
@@ -180,7 +182,7 @@ def given_number(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
     """NAME=NUMBER is taken where it is in its range, and else named in one line."""
     name = pick(rng, NUMBERS)
     low, high = NUMBERS[name]
-    texts = ["0", "-1", "nan", "inf", "-inf", "1e400", str(10**400), "1_000", " 3", "0x10", "١"]
+    texts = ["0", "-1", "nan", "inf", "-inf", "1e400", str(10**400), "1_000", " 3", "0x10"]
     texts += ["", "x", "1,2", "None", "True", "1.5", "2e0", "--", "-", "=", "\x1b[2J", "1=2"]
     texts += [str(low), str(high), "16", "0.5", "3", "x" * 3000]
     text = pick(rng, texts)

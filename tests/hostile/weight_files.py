@@ -140,10 +140,8 @@ def given_strange_network(folder: pathlib.Path, rng: np.random.Generator) -> Att
     head["__metadata__"]["stm_jax"] = json.dumps(about)
     path = folder / "w.safetensors"
     path.write_bytes(joined(head, body))
-    harmless = (name == "name" and isinstance(value, str)) or (
-        name == "last_width" and value is None
-    )
-    harmless |= name == "key_width" and value is None
+    harmless = name == "name" and isinstance(value, str)
+    harmless |= name in ("last_width", "key_width") and value is None
     return Attempt(lambda: load(path), lambda _: harmless, may_refuse=True, told=("w.safetensors",))
 
 
