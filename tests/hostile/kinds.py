@@ -44,7 +44,7 @@ GENERATORS: dict[str, Generator] = {
 }
 
 
-def inputs(count: int, seed: int) -> list[tuple[str, int]]:
-    """Returns (generator, seed) of so many inputs, all generators in turn."""
-    names = list(GENERATORS)
+def inputs(count: int, seed: int, only: str = "") -> list[tuple[str, int]]:
+    """Returns (generator, seed) of so many inputs, all generators whose names begin so in turn."""
+    names = [name for name in GENERATORS if name.startswith(only)]
     return [(names[i % len(names)], seed + i // len(names)) for i in range(count)]
