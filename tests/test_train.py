@@ -237,7 +237,8 @@ def test_the_command_trains_and_says_how_to_use_it(
     recipe.write_text(
         "from pathlib import Path\n"
         "from stm_jax.config import TINY\n"
-        "from stm_jax.data.config import DataConfig, Photographs\n"
+        "from stm_jax.data.config import DataConfig\n"
+        "from stm_jax.data.sources import Photographs\n"
         "from stm_jax.train import StageConfig, TrainConfig\n"
         "def get_config():\n"
         "    data = DataConfig((Photographs(Path('.')),), size=32, batch_size=2)\n"

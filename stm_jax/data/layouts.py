@@ -5,6 +5,7 @@ Whoever finds something missing says what was looked for and what is there.
 
 import dataclasses
 import pathlib
+import re
 from collections.abc import Sequence
 
 from stm_jax.checks import shown
@@ -42,12 +43,14 @@ def listed(root: pathlib.Path, split: str, years: Sequence[str]) -> tuple[tuple[
             f"no list of the split {split}: looked for {' and '.join(map(str, lists))}; "
             + (f"there are {', '.join(there)}" if there else f"{root} has no lists in ImageSets")
         )
-    # A line is a name, or /JPEGImages/480p/NAME/00000.jpg and the mask's path.
-    names = [
-        pathlib.PurePosixPath(line.split()[0]).parent.name if "/" in line else line
-        for line in read_list(found)
-    ]
+    names = [_named(line) for line in read_list(found)]
     return tuple(dict.fromkeys(names)), str(found)
+
+
+def _named(line: str) -> str:
+    """Returns the name in a line: all of it, or of /JPEGImages/480p/NAME/00000.jpg MASK, NAME."""
+    path = re.match(r"(.*?\.(?:jpe?g|png))(\s|$)", line, re.IGNORECASE)
+    return pathlib.PurePosixPath(path[1]).parent.name if path and "/" in path[1] else line
 
 
 def read_meta(path: pathlib.Path) -> dict[str, dict[int, tuple[str, list[str]]]] | None:

@@ -8,6 +8,7 @@ import codecs
 import pathlib
 
 from stm_jax.errors import InputError
+from stm_jax.files import check_is_file
 
 LEFT_BEHIND = ("@eadir", "__macosx", "thumbs.db", "desktop.ini")
 """Besides all that begins with a dot, such as .ipynb_checkpoints, .DS_Store and ._NAME."""
@@ -49,6 +50,7 @@ def read_list(path: pathlib.Path) -> tuple[str, ...]:
     Raises:
         InputError: It cannot be read, or is in another encoding.
     """
+    check_is_file(path)
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)

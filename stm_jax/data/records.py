@@ -10,9 +10,10 @@ from typing import Any
 
 from etils import epath
 
+from stm_jax.checks import shown
 from stm_jax.data.samples import Sample, Video
 from stm_jax.errors import InputError
-from stm_jax.json_files import parse_json
+from stm_jax.json_files import from_json, parse_json
 
 NEEDS_TFDS = "ArrayRecord files need tensorflow-datasets; pip install 'stm_jax[tfds]'"
 STOCK = ("video", "frames"), ("video", "segmentations")
@@ -126,13 +127,32 @@ def index_of(folder: str) -> dict[str, Any]:
     """
     try:
         place = checked_folder(folder) / "metadata.json"
-        index = parse_json(place.read_bytes(), place)
-        return {"kind": index["kind"], "merged": index["merged"], "entries": index["entries"]}
-    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+        content = parse_json(place.read_bytes(), place)
+        index = from_json(_Index, content, others=True)
+        if index.kind == "videos" and not all(e.records and e.every for e in index.entries):
+            raise InputError("a video has no records, or no distance between them")
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"{folder}/metadata.json is not there or damaged ({error!r}); prepare the data again "
-            "with tools/prepare_data.py"
+            f"{folder}/metadata.json is not there or damaged ({shown(error)}); prepare the data "
+            "again with tools/prepare_data.py"
         ) from error
+    return {name: content[name] for name in ("kind", "merged", "entries")}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    name: str
+    records: int | None = None
+    every: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Index:
+    """What metadata.json holds: of photographs an entry has a name only."""
+
+    kind: str
+    merged: bool
+    entries: tuple[_Entry, ...]
 
 
 def _entries(folder: str, kind: str) -> tuple[list[dict[str, Any]], bool]:

@@ -8,7 +8,8 @@ from stm_jax.data.samples import ids_of
 from stm_jax.data.sources.protocol import VideoSource
 from stm_jax.errors import InputError
 from stm_jax.eval.davis import mean_over_objects, score_sequence
-from stm_jax.files import read_json, write_json
+from stm_jax.files import write_json
+from stm_jax.json_files import read_json
 from stm_jax.train.config import TrainConfig
 
 if TYPE_CHECKING:

@@ -177,7 +177,7 @@ def load_checkpoint(run: pathlib.Path) -> Model:
         flat,
         {path: shape.shape for path, shape in variable_shapes(config).items()},
         f"checkpoint {newest} in {folder}, which is {config.name} by {run / CONFIG},",
-        f"put the {CONFIG} back that the run was begun with",
+        f"put the {CONFIG} back that the run was begun with, or move {newest} away",
     )
     return Model(config, variables)
 
