@@ -12,10 +12,10 @@ from stm_jax.config import TINY
 from stm_jax.nn.model import random_model
 from stm_jax.nn.stm import STM
 from stm_jax.train import loop
+from stm_jax.train.config import TrainConfig
 from stm_jax.train.losses import clip_loss
-from stm_jax.train.step import _accumulated, make_optimizer
-from tests.lively import lively_model
-from tests.test_freeze import CONFIG, after, flat
+from stm_jax.train.step import TrainState, _accumulated, _step, initial_state, make_optimizer
+from tests.test_freeze import CONFIG, STAGE, flat
 from tests.test_train import moving_square
 
 PARAMS = {"decoder": {"predict": {"bias": jnp.array([1.0, 2.0])}}}
@@ -57,12 +57,28 @@ def test_a_batch_in_parts_has_the_mean_of_their_gradients():
     assert labels.tolist() == [0, 1, 2, 3]
 
 
+def stepped(config: TrainConfig, params: dict, gradients: dict) -> TrainState:
+    """Returns the state after a step whose gradients are given."""
+    optimizer, zero = make_optimizer(config), jnp.zeros(())
+    state = initial_state({"params": params, "batch_stats": {}}, optimizer, average=True)
+    return _step(config, optimizer, lambda *_: ((zero, zero, gradients), zero), state, {})[0]
+
+
 def test_the_average_keeps_its_share_of_the_old():
-    state, _ = after(1, CONFIG)
-    begun, params = flat(lively_model().variables["params"]), flat(state["params"])
-    for path, found in flat(state["average"]).items():
-        expected = 0.9 * begun[path] + 0.1 * params[path]
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7, err_msg=path)
+    state = stepped(CONFIG, PARAMS, gradient(0.3, 0.4))
+    begun, params = np.array([1.0, 2.0]), flat(state["params"])["decoder/predict/bias"]
+    assert np.abs(params - begun).min() > 1e-3
+    found = flat(state["average"])["decoder/predict/bias"]
+    np.testing.assert_allclose(found, 0.9 * begun + 0.1 * params, rtol=1e-6)
+
+
+def test_weight_decay_shrinks_what_learns_and_nothing_that_is_frozen():
+    params = PARAMS | {"query_encoder": {"norm": {"scale": jnp.array([1.0, 2.0])}}}
+    state = stepped(dataclasses.replace(CONFIG, freeze=("norms",)), params, gradient(0.0, 0.0))
+    for name in ("params", "average"):
+        found = flat(state[name])
+        assert found["query_encoder/norm/scale"].tolist() == [1.0, 2.0]
+        assert (found["decoder/predict/bias"] < [1.0, 2.0]).all()
 
 
 def test_the_average_is_the_result_of_a_run():
@@ -87,5 +103,5 @@ def test_the_overlap_counts_by_its_weight():
 
 def test_every_stage_draws_its_own_clips(monkeypatch):
     monkeypatch.setattr(loop, "training_clips", lambda data, seed, *_, **__: iter([seed]))
-    seeds = {next(loop._clips(CONFIG, index, stage, 0)) for index in range(3)}
+    seeds = {next(loop._clips(CONFIG, index, STAGE, 0)) for index in range(3)}
     assert len(seeds) == 3
