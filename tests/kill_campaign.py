@@ -323,7 +323,7 @@ def campaign(name: str, command: Command, folder: pathlib.Path, kills: int, seed
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the campaign, prints a table, and returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", help="commands; all of them without")
     parser.add_argument("--kills", type=int, default=20, help="of each command")
     parser.add_argument("--seed", type=int, default=0)

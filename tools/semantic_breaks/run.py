@@ -98,7 +98,7 @@ def copy_of_checkout(folder: pathlib.Path) -> pathlib.Path:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the breaks, prints a line for each, and returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("words", nargs="*", help="only breaks whose sentence or file has one")
     parser.add_argument("--no-whole", action="store_true", help="do not run the tests unbroken")
     given = parser.parse_args(arguments)
