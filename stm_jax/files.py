@@ -123,6 +123,12 @@ def flush(files: Iterable[pathlib.Path]) -> None:
         _sync_folder(folder)
 
 
+def flush_folder(folder: pathlib.Path) -> None:
+    """Has a folder that others have written, its name and all that is in it outlast a power cut."""
+    for path in (*folder.rglob("*"), folder, folder.parent):
+        _sync_folder(path) if path.is_dir() else _sync(path)
+
+
 def remove_unfinished(folder: pathlib.Path) -> None:
     """Removes what a killed run of this program has left half written in its own folder."""
     for file in folder.glob(UNFINISHED):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stm_jax.data import camera, clips, dust, pasting
+from stm_jax.data import camera, clips, dust, pasting, pipeline
+from stm_jax.data.bending import random_bends
 from stm_jax.data.clips import clip_from_photograph, clip_from_video
 from stm_jax.data.config import DataConfig
 from stm_jax.data.light import likeness, random_color, recolored
@@ -74,6 +75,14 @@ def test_a_flipped_and_a_shifted_view():
     shifted = View(center=(5.0, 3.0), extent=6.0).of(pixels, 6)
     assert np.array_equal(shifted[:, :4], pixels[:, 2:])
     assert not shifted[:, 4:].any()  # outside the image there is no object
+
+
+def test_masks_are_never_interpolated():
+    mask = np.zeros((40, 40), np.uint8)
+    mask[10:25, 12:30] = 200
+    for bend in (None, random_bends((8.0, 8.0), 24.0, 1, np.random.default_rng(0))[0]):
+        view = View((20.0, 20.0), 30.0, rotation=25.0, shear=8.0, bend=bend)
+        assert np.unique(view.of(mask, 48)).tolist() == [0, 200]
 
 
 def test_a_shrunk_picture_gives_the_same_view(tmp_path: pathlib.Path):
@@ -302,6 +311,14 @@ def test_the_same_seed_gives_the_same_batches_also_from_the_middle(root: pathlib
     assert np.array_equal(batches[1]["frames"], next(other)["frames"])
     assert np.array_equal(batches[2]["masks"], next(other)["masks"])
     assert batches[0]["frames"].shape == (2, 5, 32, 32, 3)
+
+
+def test_the_largest_skip_grows_along_a_stage(root: pathlib.Path, monkeypatch):
+    monkeypatch.setattr(pipeline, "clip_from_video", lambda _, skip, *__: {"skip": np.array(skip)})
+    config = DataConfig((Videos(root),), pasted=0, first_skip=2, last_skip=10, batch_size=2)
+    batches = training_clips(config, seed=0, steps=4)
+    skips = [next(batches)["skip"].tolist() for _ in range(6)]  # pyright: ignore
+    assert skips == [[2, 3], [4, 5], [6, 7], [8, 9], [10, 10], [10, 10]]
 
 
 def test_what_is_held_back_is_not_there(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch):

@@ -206,7 +206,10 @@ class VideoWriter:
         self._stream.color_primaries = ColorPrimaries.BT709
         self._stream.color_trc = ColorTrc.BT709
         self._stream.gop_size = max(1, round(2 * rate))
-        self._stream.options = {"preset": "veryfast", "crf": "20"} if x264 else {"q": "4"}
+        # With its macroblock tree x264 makes different files of the same frames, once in a few
+        # times: a run that was stopped would not end as one that was not.
+        of_x264 = {"preset": "veryfast", "crf": "20", "mbtree": "0"}
+        self._stream.options = of_x264 if x264 else {"q": "4"}
 
     def write(
         self, frame: UInt8[np.ndarray, "height width 3"], time: fractions.Fraction | None = None
