@@ -87,7 +87,8 @@ def edge_colours(
     surely = [
         i
         for i in others
-        if _is_mixed(colours[i].astype(int), solid) and between[values == i].mean() >= MEETING
+        if _is_mixed(colours[i].astype(int), solid)
+        and np.mean(between, where=values == i) >= MEETING
     ]
     return others if len(surely) > 1 else set()  # one alone may be an outline
 

@@ -208,7 +208,7 @@ class VideoWriter:
         self._stream.gop_size = max(1, round(2 * rate))
         # With its macroblock tree x264 makes different files of the same frames, once in a few
         # times: a run that was stopped would not end as one that was not.
-        of_x264 = {"preset": "veryfast", "crf": "20", "mbtree": "0"}
+        of_x264: dict[str, object] = {"preset": "veryfast", "crf": "20", "mbtree": "0"}
         self._stream.options = of_x264 if x264 else {"q": "4"}
 
     def write(
