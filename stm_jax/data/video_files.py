@@ -352,6 +352,9 @@ def _check_whole(path: pathlib.Path, container: InputContainer) -> None:
         ends.append(_matroska_end(path))
     size = path.stat().st_size
     kind = container.format.name
+    if kind == "avi":
+        with open(path, "rb") as file:
+            ends.append(8 + int.from_bytes(file.read(8)[4:], "little"))  # of its first RIFF chunk
     if kind in ("gif", "apng") and not _has_end(path, kind):
         raise InputError(f"{path} is cut off, it has no end: {REENCODE}")
     if max(ends, default=0) > size:
