@@ -133,9 +133,9 @@ def open_frames(path: pathlib.Path) -> Frames:
         has no stream that can be decoded or is cut off, or the first frame cannot be read.
     """
     path = pathlib.Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):  # which says no of a name that is too long
         return _open_folder(path)
-    if not path.exists() and not path.is_symlink():
+    if not os.path.lexists(path):
         raise InputError(f"{path}: no such video or folder: check the name")
     check_is_file(path)
     with open(path, "rb") as file:
