@@ -81,7 +81,7 @@ def edge_colours(
         return set()
     around = np.ones((5, 5), np.uint8)
     there = [cv2.dilate((values == i).astype(np.uint8), around) for i in filled]
-    between = np.sum(there, axis=0, dtype=np.uint8) >= 2
+    between = np.asarray(np.sum(there, axis=0, dtype=np.uint8) >= 2)
     solid = [colours[i].astype(int) for i in filled]
     others = set(shown) - set(filled)
     surely = [
