@@ -12,6 +12,7 @@ from stm_jax.checks import shown
 from stm_jax.errors import InputError
 from stm_jax.json_files import load_json
 
+MOST_SIDE = 10**5  # pixels
 MOST_IDS = 254  # 255 is void
 ANNOTATIONS = "give instances_train2017.json or one like it"
 
@@ -123,7 +124,7 @@ def read_annotations(path: pathlib.Path) -> list[tuple[str, Outlines]]:
         return [
             (
                 str(image["file_name"]),
-                Outlines(path, (int(image["height"]), int(image["width"])), o),
+                Outlines(path, _size(image), o),
             )
             for image in content["images"]
             if (o := tuple(objects[image["id"]]))
@@ -140,4 +141,14 @@ def _compact(segmentation: Any) -> Segmentation:
     if isinstance(segmentation, dict):
         counts = segmentation["counts"]
         return counts if isinstance(counts, str) else tuple(int(count) for count in counts)
-    return tuple(np.array(polygon, np.float32).reshape(-1, 2) for polygon in segmentation)
+    polygons = tuple(np.array(polygon, np.float64).reshape(-1, 2) for polygon in segmentation)
+    if not all((np.abs(polygon) < MOST_SIDE).all() for polygon in polygons):  # nor NaN
+        raise ValueError("a polygon is far off its image")
+    return tuple(polygon.astype(np.float32) for polygon in polygons)
+
+
+def _size(image: Any) -> tuple[int, int]:
+    height, width = int(image["height"]), int(image["width"])
+    if not (0 < height < MOST_SIDE and 0 < width < MOST_SIDE):
+        raise ValueError(f"an image of {width}x{height}")
+    return height, width

@@ -133,9 +133,9 @@ def open_frames(path: pathlib.Path) -> Frames:
         has no stream that can be decoded or is cut off, or the first frame cannot be read.
     """
     path = pathlib.Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):  # which says no of a name that is too long
         return _open_folder(path)
-    if not path.exists() and not path.is_symlink():
+    if not os.path.lexists(path):
         raise InputError(f"{path}: no such video or folder: check the name")
     check_is_file(path)
     with open(path, "rb") as file:
@@ -355,6 +355,9 @@ def _check_whole(path: pathlib.Path, container: InputContainer) -> None:
         ends.append(_matroska_end(path))
     size = path.stat().st_size
     kind = container.format.name
+    if kind == "avi":
+        with open(path, "rb") as file:
+            ends.append(8 + int.from_bytes(file.read(8)[4:], "little"))  # of its first RIFF chunk
     if kind in ("gif", "apng") and not _has_end(path, kind):
         raise InputError(f"{path} is cut off, it has no end: {REENCODE}")
     if max(ends, default=0) > size:

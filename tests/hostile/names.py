@@ -7,9 +7,8 @@ import pathlib
 import numpy as np
 
 from stm_jax.data.benchmarks import benchmark_sequences
-from stm_jax.data.config import Coco
 from stm_jax.data.names import checked_name
-from stm_jax.data.sources import photographs_of
+from stm_jax.data.sources import Coco
 from tests.benchmark_trees import davis2017, write_palette
 from tests.hostile.attempt import Attempt, Said, Skipped, command, pick
 from tests.scored_trees import moving, write_davis, write_empty_frames, write_masks, write_meta

@@ -12,7 +12,8 @@ from stm_jax.catalogue import answer_of
 from stm_jax.commands.train import changed, load_config
 from stm_jax.commands.variants import chosen_variants
 from stm_jax.config import TINY
-from stm_jax.data.config import DataConfig, Photographs
+from stm_jax.data.config import DataConfig
+from stm_jax.data.sources import Photographs
 from stm_jax.train.checks import check_train
 from stm_jax.train.config import StageConfig, TrainConfig
 from tests.hostile import drawn
@@ -339,7 +340,6 @@ def given_no_data(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
 
 def given_damaged_data(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
     """A source with a file that is none: the file is named, no clip is made of it."""
-    from stm_jax.data.sources import photographs_of
 
     root = data(folder / "data")
     file = pick(rng, sorted((root / "masks").iterdir()))
