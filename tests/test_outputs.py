@@ -13,9 +13,9 @@ import pytest
 from stm_jax import files, weights
 from stm_jax.cli import main
 from stm_jax.data.masks import write_mask
-from stm_jax.data.video_files import VideoWriter
 from stm_jax.errors import InputError
 from stm_jax.files import write_whole
+from stm_jax.results.video_writer import VideoWriter
 from stm_jax.runtime.claim import MARK, claimed, remove_written
 from stm_jax.runtime.outputs import check_outputs, weights_read
 from tests.benchmark_trees import davis2017

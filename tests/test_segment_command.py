@@ -22,10 +22,11 @@ from stm_jax import files, weights
 from stm_jax.cli import main
 from stm_jax.data import video_files
 from stm_jax.data.masks import read_mask, write_mask
-from stm_jax.data.video_files import VideoWriter, open_frames
+from stm_jax.data.video_files import open_frames
 from stm_jax.infer.segmenter import Segmenter
 from stm_jax.memory.rules.first import First
 from stm_jax.reads.top_k import TopK
+from stm_jax.results.video_writer import VideoWriter
 from tests.lively import clip, lively_model
 
 HEIGHT, WIDTH, COUNT = 32, 48, 8

@@ -12,7 +12,7 @@ import pytest
 
 from stm_jax import weights
 from stm_jax.data.masks import write_mask
-from stm_jax.data.video_files import VideoWriter
+from stm_jax.results.video_writer import VideoWriter
 from tests.benchmark_trees import davis2017
 from tests.conftest import PROJECT
 from tests.lively import clip, lively_model

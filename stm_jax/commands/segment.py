@@ -12,10 +12,11 @@ from jaxtyping import UInt8
 from stm_jax.commands.shared.options import ModelOptions, ResultOptions, VideoOptions
 from stm_jax.commands.shared.segment_folder import SegmentFolder
 from stm_jax.data.truth_masks import read_truth
-from stm_jax.data.video_files import Frames, ImageFolder, VideoWriter
+from stm_jax.data.video_files import Frames, ImageFolder
 from stm_jax.errors import InputError
 from stm_jax.files import hash_of_file
 from stm_jax.report.overlay import overlay
+from stm_jax.results.video_writer import VideoWriter
 from stm_jax.runtime.outputs import check_outputs, weights_read
 from stm_jax.runtime.progress import FrameProgress
 from stm_jax.runtime.stopping import stop_between_frames

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,26 @@ def run_lengths(text: str) -> tuple[int, ...]:
         counts.append(value + (counts[-2] if len(counts) > 2 else 0))
         value = shift = 0
     return tuple(counts)
+
+
+def runs_of(mask: Bool[np.ndarray, "height width"]) -> list[int]:
+    """Returns the lengths of a mask's runs, column by column; the first is of background."""
+    flat = mask.T.ravel()
+    ends = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    edges = np.concatenate([[0] if flat[0] else [], [0], ends, [flat.size]]).astype(int)
+    return np.diff(edges).tolist()
+
+
+def compressed(counts: Sequence[int]) -> str:
+    """Returns run lengths as COCO's text: what `run_lengths` reads."""
+    text = []
+    for place, count in enumerate(counts):
+        value, more = count - (counts[place - 2] if place > 2 else 0), True
+        while more:
+            low, value = value & 31, value >> 5
+            more = value != (-1 if low & 16 else 0)
+            text.append(chr(48 + low + 32 * more))
+    return "".join(text)
 
 
 def read_annotations(path: pathlib.Path) -> list[tuple[str, Outlines]]:
