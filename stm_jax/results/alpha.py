@@ -25,7 +25,7 @@ def matte(
 ) -> Matte:
     """Returns the opacity, 0 to 1: the probability that a pixel is not of the background.
 
-    Where the mask says something else than its probabilities, it was corrected since, and it counts.
+    Where the mask says something else than its probabilities, it was corrected since: it counts.
 
     Args:
         ids: The mask.

@@ -26,8 +26,9 @@ def _begin_prores(
     def encode(frame: np.ndarray | None, ticks: int) -> Iterable[av.Packet]:
         if frame is None:
             return stream.encode()
-        rgba = av.VideoFrame.from_ndarray(frame, format="rgba")
-        picture = rgba.reformat(format="yuva444p10le", dst_colorspace="ITU709")
+        picture = _colours(frame, "yuva444p10le")
+        alpha = frame[..., 3].astype(np.uint16)
+        _put_alpha(picture, alpha << 2 | alpha >> 6)
         return stream.encode(timed(picture, ticks))
 
     return encode
@@ -50,24 +51,36 @@ def _begin_vp9(
     alone.time_base, alone.gop_size = stream.codec_context.time_base, stream.gop_size
     stream.options = alike | {"crf": "20", "b": "0"}
     alone.options = alike | {"lossless": "1"}
-    grey = np.zeros((height, width, 3), np.uint8)
+    colourless = _colours(np.zeros((height, width, 4), np.uint8), "yuva420p")
 
     def encode(frame: np.ndarray | None, ticks: int) -> Iterator[av.Packet]:
         if frame is None:
             pairs = zip(stream.encode(), alone.encode(), strict=True)
         else:
-            rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[..., :3]), format="rgb24")
-            rgba = av.VideoFrame.from_ndarray(np.dstack([grey, frame[..., 3]]), format="rgba")
-            colour = rgb.reformat(format="yuv420p", dst_colorspace="ITU709")
-            alpha = rgba.reformat(format="yuva420p")
+            _put_alpha(colourless, frame[..., 3])
             pairs = zip(
-                stream.encode(timed(colour, ticks)), alone.encode(timed(alpha, ticks)), strict=True
+                stream.encode(timed(_colours(frame, "yuv420p"), ticks)),
+                alone.encode(timed(colourless, ticks)),
+                strict=True,
             )
         for packet, of_alpha in pairs:
             packet.set_sidedata(of_alpha.get_sidedata(SIDE))
             yield packet
 
     return encode
+
+
+def _colours(frame: UInt8[np.ndarray, "height width 4"], pixels: str) -> av.VideoFrame:
+    rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[..., :3]), format="rgb24")
+    return rgb.reformat(format=pixels, dst_colorspace="ITU709")
+
+
+def _put_alpha(picture: av.VideoFrame, alpha: np.ndarray) -> None:
+    """Sets the plane of alpha: FFmpeg's conversion would round some of its values."""
+    plane = picture.planes[3]
+    rows = np.zeros((plane.height, plane.line_size // alpha.itemsize), alpha.dtype)
+    rows[:, : alpha.shape[1]] = alpha
+    plane.update(rows)
 
 
 PRORES = Codec("mov", "aac", _begin_prores)
@@ -91,4 +104,11 @@ def read_alpha_video(path: pathlib.Path) -> Iterator[UInt8[np.ndarray, "height w
             context = av.CodecContext.create("libvpx-vp9", "r")
         for packet in container.demux(stream):
             for frame in context.decode(packet if packet.size else None):
-                yield frame.to_ndarray(format="rgba")
+                yield np.dstack([frame.to_ndarray(format="rgb24"), _alpha_in(frame)])
+
+
+def _alpha_in(frame: av.VideoFrame) -> UInt8[np.ndarray, "height width"]:
+    plane, bits = frame.planes[3], frame.format.components[3].bits
+    samples = np.frombuffer(plane, np.uint8 if bits == 8 else np.uint16)
+    alpha = samples.reshape(plane.height, -1)[:, : frame.width]
+    return np.rint(alpha * (255 / (2**bits - 1))).astype(np.uint8)

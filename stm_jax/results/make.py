@@ -42,8 +42,9 @@ PLACES: Mapping[Made, str] = {
     "davis": "davis",
 }
 WRITTEN: Mapping[Made, tuple[str, ...]] = {
-    kind: (f"{place}/*.png", *(f"{place}/{each}" for each in davis.WRITTEN), place)
-    for kind, place in PLACES.items()
+    **{kind: (PLACES[kind],) for kind in ("overlay", "prores4444", "vp9-alpha", "coco")},
+    **{kind: (f"{PLACES[kind]}/*.png", PLACES[kind]) for kind in ("rgba", "alpha", "alpha16")},
+    "davis": (*(f"davis/{pattern}" for pattern in davis.WRITTEN), "davis"),
 }
 """Patterns of what is written, folders after what is in them."""
 

@@ -15,6 +15,7 @@ from jaxtyping import Float, Float16, UInt8
 from stm_jax.errors import InputError
 from stm_jax.files import write_whole
 
+PROBABILITIES = "probabilities"  # the folder of these files
 Probabilities = Float16[np.ndarray, "1+objects height width"]
 
 

@@ -53,7 +53,8 @@ def _begin_h264(
     )
     stream.height, stream.width = height + height % 2, width + width % 2
     stream.pix_fmt = "yuv420p"
-    stream.options = {"preset": "veryfast", "crf": "20"} if x264 else {"q": "4"}
+    # Without frames that are predicted from later ones, which would delay the first.
+    stream.options = {"preset": "veryfast", "crf": "20", "bf": "0"} if x264 else {"q": "4"}
     say_times_and_colours(stream, rate, TICK if x264 else fractions.Fraction(1, 60_000))
 
     def encode(frame: np.ndarray | None, ticks: int) -> Iterable[av.Packet]:
