@@ -10,7 +10,10 @@ import pytest
 from PIL import Image
 
 from stm_jax.data.benchmarks import benchmark_sequences
+from stm_jax.data.clips import clip_from_video
+from stm_jax.data.config import Davis
 from stm_jax.data.masks import write_mask
+from stm_jax.data.sources import videos_of
 from stm_jax.data.video_files import open_frames
 from stm_jax.errors import InputError
 from stm_jax.files import read_json
@@ -182,7 +185,7 @@ def test_times_and_sound_are_kept(made, source, name):
 def test_sound_that_cannot_be_kept_is_told_of(made, video, tmp_path, capsys):
     make(["vp9-alpha", "overlay"], video, tmp_path / "out")
     told = capsys.readouterr().err
-    assert "its sound is aac, here opus, for webm" in told and told.count("sound") == 1
+    assert "its sound, aac, is encoded anew, as opus" in told and told.count("sound") == 1
 
 
 def test_encoded_sound_is_the_same_tone(made):
@@ -229,7 +232,7 @@ def test_run_lengths_are_those_of_pycocotools(made):
     assert content["annotations"][1]["segmentations"][6] is None
 
 
-def test_a_result_is_a_data_set(made):
+def test_a_result_is_a_data_set_to_measure_and_to_train_on(made):
     for split in ("train", "val"):
         (sequence,) = benchmark_sequences(made / "davis", "davis2017", split)
         assert sequence.name == "clip" and len(sequence.frames) == COUNT
@@ -238,6 +241,9 @@ def test_a_result_is_a_data_set(made):
         np.testing.assert_array_equal(sequence.truth(index), ids(index))
     with Image.open(sequence.frames[3]) as image:
         assert np.abs(np.array(image, int) - picture(3)).mean() < 3
+    (listed,) = videos_of(Davis(folder=made / "davis"))
+    clip = clip_from_video(listed, 1, (), np.random.default_rng(0), length=3, size=32, objects=2)
+    assert len(clip["frames"]) == 3 and set(np.unique(clip["masks"])) >= {0, 1}
 
 
 def test_probabilities_keep_the_mask_where_rounding_makes_equals(tmp_path):
@@ -273,7 +279,7 @@ def test_what_is_whole_is_not_made_again_but_what_is_not_is(video, capsys):
     make(kinds, video, out)
     assert {f: f.stat().st_mtime_ns for f in files} == before
     (out / "alpha" / "00003.png").unlink()
-    (out / "davis" / "JPEGImages" / "Full-Resolution" / "clip" / "00002.jpg").write_bytes(b"")
+    (out / "davis" / "JPEGImages" / "480p" / "clip" / "00002.jpg").write_bytes(b"")
     (out / "vp9-alpha.webm").write_bytes(b"")
     make(kinds, video, out)
     assert (out / "coco.json").stat().st_mtime_ns == before[out / "coco.json"]

@@ -157,6 +157,56 @@ def read_annotations(path: pathlib.Path) -> list[tuple[str, Outlines]]:
         ) from error
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class CocoVideo:
+    """The objects of one video of a COCO video file, as YouTube-VIS has them.
+
+    Attributes:
+        file_names: Of its frames, FOLDER/FRAME.jpg.
+        size: (height, width) of its frames.
+        objects: What each object covers in every frame, None where it is not seen.
+    """
+
+    file_names: tuple[str, ...]
+    size: tuple[int, int]
+    objects: dict[int, tuple[Segmentation | None, ...]]
+
+
+def read_videos(path: pathlib.Path) -> list[CocoVideo]:
+    """Returns the videos of a COCO video file.
+
+    The id of an annotation is that of its object; in a file of several videos the objects of each
+    are counted from 1, by their ids.
+
+    Raises:
+        InputError: The file is not there, or not of that kind.
+    """
+    try:
+        content = load_json(path)
+        several = len(content["videos"]) > 1
+        videos = [_video(each, content["annotations"], several) for each in content["videos"]]
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        reason = str(error) if isinstance(error, InputError) else repr(error)
+        raise InputError(
+            f"{path} is no file of COCO video, with videos and annotations, each with its"
+            f" segmentations and an id of 1 to {MOST_IDS}"
+            f" ({shown(reason.removeprefix(f'{path} '))}): make it again"
+        ) from error
+    return videos
+
+
+def _video(video: Any, annotations: Any, several: bool) -> CocoVideo:
+    names = tuple(str(name) for name in video["file_names"])
+    found = [each for each in annotations if each["video_id"] == video["id"]]
+    objects = {}
+    for number, each in enumerate(sorted(found, key=lambda each: each["id"]), 1):
+        object_id, parts = number if several else int(each["id"]), each["segmentations"]
+        if len(parts) != len(names) or not 0 < object_id <= MOST_IDS:
+            raise ValueError(f"annotation {each['id']}")
+        objects[object_id] = tuple(None if part is None else _compact(part) for part in parts)
+    return CocoVideo(names, (int(video["height"]), int(video["width"])), objects)
+
+
 def _compact(segmentation: Any) -> Segmentation:
     if isinstance(segmentation, dict):
         counts = segmentation["counts"]

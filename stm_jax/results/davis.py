@@ -4,7 +4,7 @@
     davis/Annotations/480p/NAME/FRAME.png
     davis/ImageSets/2017/train.txt and val.txt
 
-Frames that do not have 480 rows are in Full-Resolution.
+The folder is called 480p whatever the frames' size, for there the tools of DAVIS look first.
 """
 
 import io
@@ -41,9 +41,8 @@ def write_davis(root: pathlib.Path, frames: Iterable[SegmentedFrame], name: str)
         begun = begun or bool(frame.ids.any())
         if not begun:  # DAVIS has all its objects in the first frame
             continue
-        resolution = "480p" if frame.rgb.shape[0] == 480 else "Full-Resolution"
-        picture = root / "JPEGImages" / resolution / name / f"{frame.name}.jpg"
-        mask = root / "Annotations" / resolution / name / f"{frame.name}.png"
+        picture = root / "JPEGImages" / "480p" / name / f"{frame.name}.jpg"
+        mask = root / "Annotations" / "480p" / name / f"{frame.name}.png"
         for file in (picture, mask):
             file.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()

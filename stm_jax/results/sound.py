@@ -1,6 +1,8 @@
 """The sound of a video file, carried over into another one."""
 
 import fractions
+import io
+import itertools
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
@@ -12,7 +14,8 @@ from av.error import FFmpegError
 
 from stm_jax.data.video_files import OPEN
 
-OPUS_RATE = 48_000  # hertz, at which Opus works
+RATE = 48_000  # hertz of what is encoded; Opus knows no other
+TRIAL = 4  # packets
 
 
 class Sound:
@@ -42,15 +45,15 @@ class Sound:
         if context is None:
             self.note = f"{self._path}: its sound cannot be decoded and is left out"
             return
-        self._is_copy = context.codec.canonical_name in container.supported_codecs
+        self._is_copy = self._fits(container)
         if self._is_copy:
             self._target = container.add_stream_from_template(self._stream)
             return
-        rate = OPUS_RATE if encoder == "libopus" else context.sample_rate
-        self._target = container.add_stream(encoder, rate=rate)
-        self._target.layout = context.layout
+        self._target = container.add_stream(encoder, rate=RATE)
+        # Mixed down, for encoders do not take every layout.
+        self._target.layout = "mono" if context.channels == 1 else "stereo"
         old, new = (each.codec.canonical_name for each in (context, self._target.codec_context))
-        self.note = f"{self._path}: its sound is {old}, here {new}, for {container.format.name}"
+        self.note = f"{self._path}: its sound, {old}, is encoded anew, as {new}"
 
     def packets(self, begin: fractions.Fraction, end: fractions.Fraction) -> Iterator[av.Packet]:
         """Yields the packets that are not given yet and begin before `end`.
@@ -73,15 +76,33 @@ class Sound:
         self._packets = None
         self._input.close()
 
+    def _fits(self, container: OutputContainer) -> bool:
+        """Says whether such a container takes the sound's packets as they are, by trying it."""
+        options = dict(container.options)
+        with av.open(os.path.realpath(self._path), options=OPEN) as source:
+            packets = itertools.islice(source.demux(source.streams.audio[0]), TRIAL)
+            try:
+                with av.open(io.BytesIO(), "w", container.format.name, options=options) as trial:
+                    stream = trial.add_stream_from_template(source.streams.audio[0])
+                    for packet in (each for each in packets if each.pts is not None):
+                        packet.stream = stream
+                        trial.mux(packet)
+            except (FFmpegError, ValueError):
+                return False
+        return True
+
     def _from(self, begin: fractions.Fraction, target: AudioStream) -> Iterator[av.Packet]:
-        """Yields the packets that end after a time, from which on they count."""
+        """Yields the packets that begin at a time or later, and counts from there.
+
+        An earlier one would shift all times, for containers begin at 0.
+        """
         try:
             for packet in self._copied() if self._is_copy else self._encoded(begin, target):
                 shift = round(begin / packet.time_base)
                 packet.pts -= shift
                 packet.dts = packet.pts
                 packet.stream = target
-                if _time(packet) + (packet.duration or 0) * packet.time_base > 0:
+                if packet.pts >= 0:
                     yield packet
         except FFmpegError as error:
             self.note = f"{self._path}: its sound is damaged and ends there ({error.strerror})"
