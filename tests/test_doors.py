@@ -9,7 +9,12 @@ PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "stm_jax"
 DOORS = {
     "Image.open": {"data/image_files.py"},
     "cv2.imread": set(),
-    "av.open": {"data/video_files.py", "results/sound.py", "results/video_writer.py"},
+    "av.open": {
+        "data/video_files.py",
+        "report/film.py",
+        "results/sound.py",
+        "results/video_writer.py",
+    },
 }
 
 
