@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 RATE = 25  # frames a second; the page asks for frames by it
 KEYFRAMES = 24  # apart at most: so many frames are decoded for a jump
-QUALITY = {"deadline": "realtime", "cpu-used": "6", "crf": "40", "b": "0"}
+QUALITY = {"deadline": "realtime", "cpu-used": "6", "crf": "44", "b": "0"}
 
 
 def film(frames: Iterable[UInt8[np.ndarray, "height width 3"]], size: tuple[int, int]) -> bytes:
