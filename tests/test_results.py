@@ -21,7 +21,7 @@ from stm_jax.results.alpha import matte, read_cut_out, read_matte
 from stm_jax.results.alpha_video import read_alpha_video
 from stm_jax.results.finished import SegmentedVideo
 from stm_jax.results.make import NOTES, PLACES, make
-from stm_jax.results.probabilities import ids_of, read_probabilities, write_probabilities
+from stm_jax.results.probabilities import STEPS, ids_of, read_probabilities, write_probabilities
 
 HEIGHT, WIDTH, COUNT = 37, 51, 9  # odd, as some videos are
 OBJECTS = np.array([1, 4], np.uint8)
@@ -99,8 +99,8 @@ def made(source, tmp_path_factory) -> pathlib.Path:
 
 def alpha_of(index: int) -> np.ndarray:
     """What the opacity is, at 8 bits, of what was kept of the soft masks."""
-    half = soft_masks(index)[0].astype(np.float16).astype(np.float32)
-    return np.rint(255 * (1 - half)).astype(int)
+    kept = np.rint(soft_masks(index)[0] * STEPS) / STEPS
+    return np.rint(255 * (1 - kept)).astype(int)
 
 
 def ids(index: int) -> np.ndarray:
@@ -118,8 +118,8 @@ def test_mattes(made, kind):
         file = made / kind / f"{index:05d}.png"
         with Image.open(file) as image:
             assert image.mode == ("L" if kind == "alpha" else "I;16")
-        bits = 8 if kind == "alpha" else 11  # half precision
-        assert np.abs(read_matte(file) - (1 - soft_masks(index)[0])).max() <= 2.0**-bits
+        most = 0.5 / STEPS + (0.5 / 255 if kind == "alpha" else 0.5 / 65535)
+        assert np.abs(read_matte(file) - (1 - soft_masks(index)[0])).max() <= most + 1e-3 / STEPS
 
 
 def test_cut_outs_have_straight_alpha_and_nothing_of_the_background(made):
@@ -254,7 +254,7 @@ def test_probabilities_keep_the_mask_where_rounding_makes_equals(tmp_path):
     assert (half.argmax(axis=0) != soft.argmax(axis=0)).any()
     write_probabilities(tmp_path / "a.npz", soft, OBJECTS)
     read, object_ids = read_probabilities(tmp_path / "a.npz")
-    assert read.dtype == np.float16 and np.abs(read - soft).max() < 1e-3
+    assert read.dtype == np.float16 and np.abs(read - soft).max() <= 1.5 / STEPS
     np.testing.assert_array_equal(ids_of(read, object_ids), ids_of(soft, OBJECTS))
 
 

@@ -1,4 +1,6 @@
-"""Soft masks on disk: one .npz a frame, at half precision.
+"""Soft masks on disk: one .npz a frame, at half precision, in steps of 1/2048.
+
+Half precision is no finer from a half to 1; below, what it adds would make files 2.5 times larger.
 
 probabilities  (1 + objects, height, width) float16, of the background and the objects
 object_ids     (objects,) uint8, in that order
@@ -16,6 +18,7 @@ from stm_jax.errors import InputError
 from stm_jax.files import write_whole
 
 PROBABILITIES = "probabilities"  # the folder of these files
+STEPS = 2048  # of a probability
 Probabilities = Float16[np.ndarray, "1+objects height width"]
 
 
@@ -31,7 +34,7 @@ def write_probabilities(
     Where rounding to half precision would make another object the first of equals, the most
     probable one gets the next larger number, so that reading gives the same mask.
     """
-    half = probabilities.astype(np.float16)
+    half = (np.rint(probabilities * STEPS) / STEPS).astype(np.float16)
     best = probabilities.argmax(axis=0)
     tied = np.nonzero(half.argmax(axis=0) != best)
     winner = (best[tied], *tied)
