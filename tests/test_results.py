@@ -18,10 +18,11 @@ from stm_jax.data.video_files import open_frames
 from stm_jax.errors import InputError
 from stm_jax.files import read_json
 from stm_jax.results.alpha import matte, read_cut_out, read_matte
-from stm_jax.results.alpha_video import read_alpha_video
+from stm_jax.results.alpha_video import VP9, read_alpha_video
 from stm_jax.results.finished import SegmentedVideo
 from stm_jax.results.make import NOTES, PLACES, make
 from stm_jax.results.probabilities import STEPS, ids_of, read_probabilities, write_probabilities
+from stm_jax.results.video_writer import VideoWriter
 
 HEIGHT, WIDTH, COUNT = 37, 51, 9  # odd, as some videos are
 OBJECTS = np.array([1, 4], np.uint8)
@@ -160,6 +161,24 @@ def test_alpha_of_videos_by_our_reader(made, name):
     for index, rgba in enumerate(read):
         np.testing.assert_array_equal(rgba[..., 3], alpha_of(index))
         assert np.abs(rgba[..., :3].astype(int) - picture(index)).mean() < 6
+
+
+def test_vp9_can_be_sought_where_the_picture_changes(tmp_path):
+    """Colour and alpha are encoded apart: a keyframe of one must be one of the other."""
+    rng = np.random.default_rng(0)
+    shots = [np.kron(rng.integers(0, 256, (4, 6, 3)), np.ones((8, 8, 1))) for _ in range(4)]
+    frames = [np.roll(shots[i // 7], i, axis=0).astype(np.uint8) for i in range(28)]
+    alphas = [np.full((32, 48, 1), 9 * i, np.uint8) for i in range(28)]
+    with VideoWriter(tmp_path / "a.webm", 32, 48, 5, codec=VP9) as writer:
+        for frame, alpha in zip(frames, alphas, strict=True):
+            writer.write(np.concatenate([frame, alpha], axis=-1))
+    with av.open(str(tmp_path / "a.webm")) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    keys = [i for i, packet in enumerate(packets) if packet.is_keyframe]
+    assert keys == [0, 10, 20]
+    for key in keys:
+        (frame,) = av.CodecContext.create("libvpx-vp9", "r").decode(packets[key])
+        assert set(bytes(frame.planes[3])[:48]) == {9 * key}
 
 
 @pytest.mark.parametrize("name", ["overlay.mp4", "prores4444.mov", "vp9-alpha.webm"])

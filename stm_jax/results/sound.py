@@ -49,10 +49,11 @@ class Sound:
         if self._is_copy:
             self._target = container.add_stream_from_template(self._stream)
             return
-        self._target = container.add_stream(encoder, rate=RATE)
+        target = container.add_stream(encoder, rate=RATE)
         # Mixed down, for encoders do not take every layout.
-        self._target.layout = "mono" if context.channels == 1 else "stereo"
-        old, new = (each.codec.canonical_name for each in (context, self._target.codec_context))
+        target.layout = "mono" if context.channels == 1 else "stereo"
+        self._target = target
+        old, new = (each.codec.canonical_name for each in (context, target.codec_context))
         self.note = f"{self._path}: its sound, {old}, is encoded anew, as {new}"
 
     def packets(self, begin: fractions.Fraction, end: fractions.Fraction) -> Iterator[av.Packet]:
