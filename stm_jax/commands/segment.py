@@ -103,7 +103,7 @@ class Segment:
                 print(f"{count} frames in {seconds:.0f} s: {folder.masks}")
             make(
                 set(self.save) - {"overlay"},  # which is drawn as frames come
-                SegmentedVideo(frames, folder.masks, folder.probabilities, video.stem),
+                SegmentedVideo(frames, folder.masks, folder.probabilities, video.resolve().stem),
                 out,
             )
 
