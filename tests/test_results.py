@@ -11,12 +11,11 @@ from PIL import Image
 
 from stm_jax.data.benchmarks import benchmark_sequences
 from stm_jax.data.clips import clip_from_video
-from stm_jax.data.config import Davis
 from stm_jax.data.masks import write_mask
-from stm_jax.data.sources import videos_of
+from stm_jax.data.sources.davis import Davis
 from stm_jax.data.video_files import open_frames
 from stm_jax.errors import InputError
-from stm_jax.files import read_json
+from stm_jax.json_files import read_json
 from stm_jax.results.alpha import matte, read_cut_out, read_matte
 from stm_jax.results.alpha_video import VP9, read_alpha_video
 from stm_jax.results.finished import SegmentedVideo
@@ -260,7 +259,7 @@ def test_a_result_is_a_data_set_to_measure_and_to_train_on(made):
         np.testing.assert_array_equal(sequence.truth(index), ids(index))
     with Image.open(sequence.frames[3]) as image:
         assert np.abs(np.array(image, int) - picture(3)).mean() < 3
-    (listed,) = videos_of(Davis(folder=made / "davis"))
+    (listed,) = Davis(folder=made / "davis").videos()
     clip = clip_from_video(listed, 1, (), np.random.default_rng(0), length=3, size=32, objects=2)
     assert len(clip["frames"]) == 3 and set(np.unique(clip["masks"])) >= {0, 1}
 

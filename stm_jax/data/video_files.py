@@ -19,9 +19,10 @@ from jaxtyping import UInt8
 
 from stm_jax.data.animated import AnimatedPicture, Timed, open_animation
 from stm_jax.data.hdr import graph_for, is_hdr
-from stm_jax.data.image_files import check_is_file, natural, read_rgb
+from stm_jax.data.image_files import natural, read_rgb
 from stm_jax.data.listing import entries
 from stm_jax.errors import InputError
+from stm_jax.files import check_is_file
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 CONTAINERS = (
@@ -264,10 +265,21 @@ def _check_whole(path: pathlib.Path, container: InputContainer) -> None:
     if "matroska" in container.format.name:
         ends.append(_matroska_end(path))
     size = path.stat().st_size
+    kind = container.format.name
+    if kind in ("gif", "apng") and not _has_end(path, kind):
+        raise InputError(f"{path} is cut off, it has no end: {REENCODE}")
     if max(ends, default=0) > size:
         raise InputError(
             f"{path} is cut off, it has {size} of at least {max(ends)} bytes: {REENCODE}"
         )
+
+
+def _has_end(path: pathlib.Path, kind: str) -> bool:
+    """Says whether an animation, of which FFmpeg shows what is there, goes on to its end."""
+    with open(path, "rb") as file:
+        file.seek(-min(1024, path.stat().st_size), os.SEEK_END)
+        tail = file.read()
+    return b"IEND" in tail if kind == "apng" else tail.rstrip(b"\0").endswith(b";")
 
 
 def _matroska_end(path: pathlib.Path) -> int:

@@ -12,7 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from stm_jax.files import flush, hash_of_file, read_json, write_json
+from stm_jax.files import flush, hash_of_file, write_json
+from stm_jax.json_files import read_json
 from stm_jax.report.overlay import overlay
 from stm_jax.results import davis
 from stm_jax.results.alpha import matte, quantised, write_cut_out, write_matte

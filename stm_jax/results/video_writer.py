@@ -53,8 +53,11 @@ def _begin_h264(
     )
     stream.height, stream.width = height + height % 2, width + width % 2
     stream.pix_fmt = "yuv420p"
-    # Without frames that are predicted from later ones, which would delay the first.
-    stream.options = {"preset": "veryfast", "crf": "20", "bf": "0"} if x264 else {"q": "4"}
+    # Without frames that are predicted from later ones, which would delay the first. With its
+    # macroblock tree x264 makes different files of the same frames, once in a few times: a run
+    # that was stopped would not end as one that was not.
+    of_x264 = {"preset": "veryfast", "crf": "20", "bf": "0", "mbtree": "0"}
+    stream.options = of_x264 if x264 else {"q": "4"}
     say_times_and_colours(stream, rate, TICK if x264 else fractions.Fraction(1, 60_000))
 
     def encode(frame: np.ndarray | None, ticks: int) -> Iterable[av.Packet]:

@@ -29,10 +29,10 @@ from stm_jax.files import (
     flush,
     hash_of_file,
     is_whole_png,
-    read_json,
     write_json,
     writing_whole,
 )
+from stm_jax.json_files import read_json
 from stm_jax.results.make import NOTES, WRITTEN
 from stm_jax.results.probabilities import PROBABILITIES, ids_of, write_probabilities
 from stm_jax.runtime.claim import make_folder, remove_written
