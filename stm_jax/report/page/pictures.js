@@ -19,6 +19,20 @@ const event = (node, name) =>
     node.addEventListener("error", () => reject(node.error), { once: true });
   });
 
+/* Promises that the film shows the frame of a time. "seeked" may come while the frame before is still
+   drawn; where frames tell nothing, or in a tab that is not seen, it must do. */
+const presents = (video, time) =>
+  new Promise((resolve) => {
+    if (!video.requestVideoFrameCallback) return resolve();
+    const given = setTimeout(resolve, 1000);
+    const look = (now, { mediaTime }) => {
+      if (Math.abs(mediaTime - time) > 0.5 / RATE) return video.requestVideoFrameCallback(look);
+      clearTimeout(given);
+      resolve();
+    };
+    video.requestVideoFrameCallback(look);
+  });
+
 /* A film gives one frame after the other, for there is but one place where it stands. */
 const films = new Map();
 const urls = new Map();
@@ -26,21 +40,24 @@ function openFilm(number) {
   const video = el("video");
   video.muted = true;
   const blob = () => new Blob([bytesOf(storedOf(number).film)], { type: "video/webm" });
+  const last = Promise.all([event(video, "loadeddata"), presents(video, 0)]);
   video.src = keep(urls, number, () => URL.createObjectURL(blob()), Infinity);
-  return { video, last: event(video, "loadeddata") };
+  return { video, last, place: 0 };
 }
 function filmFrame(number, place) {
   const film = keep(films, number, () => openFilm(number), 4);
   const frame = film.last.then(async () => {
-    const there = event(film.video, "seeked");
-    film.video.currentTime = (place + 0.5) / RATE;
-    await there;
+    if (film.place !== place) {
+      const there = Promise.all([event(film.video, "seeked"), presents(film.video, place / RATE)]);
+      film.video.currentTime = (place + 0.5) / RATE;
+      await there;
+      film.place = place;
+    }
     return createImageBitmap(film.video);
   });
   film.last = frame;
   return frame;
 }
-
 function blank(number) {
   $("no-film").hidden = false;
   const [width, height] = storedOf(number).size;
