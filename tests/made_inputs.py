@@ -6,7 +6,7 @@ import numpy as np
 
 from stm_jax import weights
 from stm_jax.data.masks import write_mask
-from stm_jax.data.video_files import VideoWriter
+from stm_jax.results.video_writer import VideoWriter
 from tests.benchmark_trees import davis2017
 from tests.lively import clip, lively_model
 

@@ -28,7 +28,7 @@ BASE = {
     "version",
 }
 NETWORK = BASE | {"ops", "reads", "nn", "memory", "catalogue", "infer", "weights"}
-EVERYTHING = NETWORK | {"runtime", "data", "eval", "report", "train", "benchmark"}
+EVERYTHING = NETWORK | {"runtime", "data", "eval", "report", "results", "train", "benchmark"}
 MAY_IMPORT = {
     "checks": {"config", "errors"},
     "compiling": set(),
@@ -50,6 +50,7 @@ MAY_IMPORT = {
     "data": BASE,
     "eval": NETWORK | {"data"},
     "report": NETWORK | {"data", "eval"},
+    "results": BASE | {"data", "report", "runtime"},
     "train": NETWORK | {"data", "eval", "runtime"},
     "benchmark": NETWORK | {"runtime", "data", "eval", "report"},
     "__init__": EVERYTHING,  # the public names

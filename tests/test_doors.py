@@ -11,7 +11,12 @@ PACKAGE = PROJECT / "stm_jax"
 DOORS = {
     "Image.open": {"data/image_files.py"},
     "cv2.imread": set(),
-    "av.open": {"data/video_files.py"},
+    "av.open": {
+        "data/video_files.py",
+        "report/film.py",
+        "results/sound.py",
+        "results/video_writer.py",
+    },
     "json.load": set(),
     "json.loads": {"json_files.py"},
     "np.loadtxt": set(),
@@ -21,7 +26,11 @@ DOORS = {
     "splitlines": set(),
     # A folder in a bucket, to say what is there; damaged checkpoints, which are counted.
     "iterdir": {"data/listing.py", "data/records.py", "weights/checkpoints.py"},
-    "np.load": {"weights/any_source.py", "commands/shared/segment_folder.py"},
+    "np.load": {
+        "weights/any_source.py",
+        "commands/shared/segment_folder.py",
+        "results/probabilities.py",
+    },
     "torch.load": {"weights/pth.py"},
     "safetensors.safe_open": {"weights/files.py"},
     "scipy.io.loadmat": {"data/truth_masks.py"},

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from stm_jax.data import hdr, video_files
-from stm_jax.data.video_files import VideoWriter, open_frames
+from stm_jax.data.video_files import open_frames
 from stm_jax.errors import InputError
+from stm_jax.results.video_writer import VideoWriter
 from tests.hostile.videos import encoded
 from tests.test_video_files import HEIGHT, WIDTH, picture, refused, write_video
 

@@ -116,7 +116,7 @@ def given_name_in_a_coco_file(folder: pathlib.Path, rng: np.random.Generator) ->
     (folder / "instances.json").write_text(json.dumps(content))
     source = Coco(folder / "instances.json", images)
     right = (lambda found: [s.image for s in found] == [images / name]) if good else None
-    return Attempt(lambda: photographs_of(source), right)
+    return Attempt(lambda: source.photographs(), right)
 
 
 def given_split_that_is_a_path(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:

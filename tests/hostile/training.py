@@ -344,7 +344,7 @@ def given_damaged_data(folder: pathlib.Path, rng: np.random.Generator) -> Attemp
     root = data(folder / "data")
     file = pick(rng, sorted((root / "masks").iterdir()))
     file.write_bytes(drawn.damaged(rng, file.read_bytes()))
-    samples = photographs_of(Photographs(root))
+    samples = Photographs(root).photographs()
     sample = next(s for s in samples if s.mask.name == file.name)
     mask = np.zeros((40, 40), bool)
     mask[9:30, 9:30] = True
