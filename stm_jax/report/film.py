@@ -21,7 +21,7 @@ def film(frames: Iterable[UInt8[np.ndarray, "height width 3"]], size: tuple[int,
     with av.open(content, "w", format="webm") as container:
         stream = container.add_stream("libvpx-vp9", rate=RATE)
         (stream.height, stream.width), stream.pix_fmt = size, "yuv420p"
-        stream.gop_size, stream.options = KEYFRAMES, QUALITY
+        stream.gop_size, stream.options = KEYFRAMES, {**QUALITY}
         stream.colorspace = Colorspace.ITU709
         stream.color_primaries, stream.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         for number, frame in enumerate(frames):

@@ -49,7 +49,7 @@ def _begin_vp9(
         context.framerate = rate
     say_times_and_colours(stream, rate)
     alone.time_base, alone.gop_size = stream.codec_context.time_base, stream.gop_size
-    stream.options = alike | {"crf": "20", "b": "0"}
+    stream.options = {**alike, "crf": "20", "b": "0"}
     alone.options = alike | {"lossless": "1"}
     colourless = _colours(np.zeros((height, width, 4), np.uint8), "yuva420p")
 
@@ -80,7 +80,7 @@ def _put_alpha(picture: av.VideoFrame, alpha: np.ndarray) -> None:
     plane = picture.planes[3]
     rows = np.zeros((plane.height, plane.line_size // alpha.itemsize), alpha.dtype)
     rows[:, : alpha.shape[1]] = alpha
-    plane.update(rows)
+    plane.update(rows.tobytes())
 
 
 PRORES = Codec("mov", "aac", _begin_prores)
@@ -109,6 +109,6 @@ def read_alpha_video(path: pathlib.Path) -> Iterator[UInt8[np.ndarray, "height w
 
 def _alpha_in(frame: av.VideoFrame) -> UInt8[np.ndarray, "height width"]:
     plane, bits = frame.planes[3], frame.format.components[3].bits
-    samples = np.frombuffer(plane, np.uint8 if bits == 8 else np.uint16)
+    samples = np.frombuffer(bytes(plane), np.uint8 if bits == 8 else np.uint16)
     alpha = samples.reshape(plane.height, -1)[:, : frame.width]
     return np.rint(alpha * (255 / (2**bits - 1))).astype(np.uint8)

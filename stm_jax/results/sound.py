@@ -47,9 +47,12 @@ class Sound:
             return
         self._is_copy = self._fits(container)
         if self._is_copy:
-            self._target = container.add_stream_from_template(self._stream)
+            copied = container.add_stream_from_template(self._stream)
+            assert isinstance(copied, AudioStream)
+            self._target = copied
             return
         target = container.add_stream(encoder, rate=RATE)
+        assert isinstance(target, AudioStream)
         # Mixed down, for encoders do not take every layout.
         target.layout = "mono" if context.channels == 1 else "stereo"
         self._target = target
@@ -99,11 +102,10 @@ class Sound:
         """
         try:
             for packet in self._copied() if self._is_copy else self._encoded(begin, target):
-                shift = round(begin / packet.time_base)
-                packet.pts -= shift
-                packet.dts = packet.pts
+                time = (packet.pts or 0) - round(begin / packet.time_base)
+                packet.pts = packet.dts = time
                 packet.stream = target
-                if packet.pts >= 0:
+                if time >= 0:
                     yield packet
         except FFmpegError as error:
             self.note = f"{self._path}: its sound is damaged and ends there ({error.strerror})"
@@ -113,10 +115,12 @@ class Sound:
 
     def _encoded(self, begin: fractions.Fraction, target: AudioStream) -> Iterable[av.Packet]:
         for frame in self._input.decode(self._stream):
-            if frame.pts is not None and (frame.pts + frame.samples) * frame.time_base > begin:
+            if not isinstance(frame, av.AudioFrame) or frame.pts is None or not frame.time_base:
+                continue
+            if (frame.pts + frame.samples) * frame.time_base > begin:
                 yield from target.encode(frame)
         yield from target.encode(None)
 
 
 def _time(packet: av.Packet) -> fractions.Fraction:
-    return packet.pts * packet.time_base
+    return (packet.pts or 0) * packet.time_base
