@@ -134,7 +134,7 @@ def given_results_over_something(folder: pathlib.Path, rng: np.random.Generator)
     if kind == 0:
         place = root / "ImageSets/2017/val.txt"
     elif kind == 1:
-        place = root / "new.json"
+        place = root / "Annotations" / "new.json"
     elif kind == 2:
         place = root / "Annotations/480p/bear/00000.png"
     elif kind == 3:
@@ -152,7 +152,7 @@ def given_results_over_something(folder: pathlib.Path, rng: np.random.Generator)
         place = folder / "gone" / "result.json"
     else:
         (folder / "link").symlink_to(root, target_is_directory=True)
-        place = folder / "link" / "new.json"
+        place = folder / "link" / "Annotations" / "new.json"
     words = ["evaluate", root / "Annotations/480p", "--dataset", root, "--protocol", "davis2017"]
     return Attempt(lambda: command(*words, option, place), told=(place.name,))
 
