@@ -12,6 +12,7 @@ import sys
 import flax.traverse_util
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
 from stm_jax.config import TINY
 from stm_jax.data.config import DataConfig
@@ -86,4 +87,7 @@ def main(out: str, kind: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) > 3:
         jax.distributed.initialize(sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
+        # Gloo connects at the first collective and waits 30 s for the others: here all are as far,
+        # after a compilation on a busy machine not.
+        multihost_utils.sync_global_devices("begun")
     main(sys.argv[1], sys.argv[2])
