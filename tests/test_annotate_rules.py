@@ -25,11 +25,10 @@ from PIL import Image
 from stm_jax.annotate import annotator as module
 from stm_jax.annotate import fusion, propagation
 from stm_jax.annotate.annotator import Annotator, Way
-from stm_jax.annotate.session_folder import SessionFolder
 from tests.fake_stream import FakeSegmenter
 from tests.lively import lively_model
 
-COUNT, SIZE = 9, (4, 6)
+COUNT, SIZE = 7, (4, 6)
 RNG = np.random.default_rng(0)
 FRAMES = RNG.integers(0, 256, (COUNT, *SIZE, 3), np.uint8)
 
@@ -125,26 +124,26 @@ class Plain:
                 stream.pin(FRAMES[k], mask, k, told & known)
 
 
-IDS = st.integers(1, 4)
+IDS = st.integers(1, 3)
 WAYS = st.builds(
     Way,
     direction=st.sampled_from(["both", "both", "forward", "backward"]),
-    start=st.integers(0, 3),
-    end=st.sampled_from([None, None, COUNT - 1, 5]),
-    step=st.sampled_from([1, 1, 1, 2, 3]),
+    start=st.sampled_from([0, 0, 0, 1, 3]),
+    end=st.sampled_from([None, None, None, COUNT - 1, 4]),
+    step=st.sampled_from([1, 1, 1, 2]),
 )
 
 
 class Sessions(RuleBasedStateMachine):
     """One session, edited and followed."""
 
-    @initialize()
-    def begin(self):
+    @initialize(way=WAYS)
+    def begin(self, way):
         self.folder = Path(tempfile.mkdtemp())
         (self.folder / "video").mkdir()
         for index, frame in enumerate(FRAMES):
             Image.fromarray(frame).save(self.folder / "video" / f"{index}.png")
-        self.given, self.objects, self.way = {}, {}, Way()
+        self.given, self.objects, self.way = {}, {}, way
         self.session = self.opened()
 
     def opened(self) -> Annotator:
@@ -157,13 +156,12 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(
         frame=st.integers(0, COUNT - 1),
-        ids=st.lists(st.integers(0, 4), min_size=24, max_size=24),
-        few=st.sets(IDS, max_size=2),
-        told=st.one_of(st.none(), st.sets(IDS)),
+        seed=st.integers(0, 3),
+        ids=st.sets(IDS, max_size=2),
+        told=st.one_of(st.none(), st.sets(IDS, max_size=2)),
     )
-    def annotate(self, frame, ids, few, told):
-        mask = np.array(ids, np.uint8).reshape(SIZE)
-        mask[np.isin(mask, list(few), invert=True)] = 0
+    def annotate(self, frame, seed, ids, told):
+        mask = np.random.default_rng(seed).choice([0, *ids], SIZE).astype(np.uint8)
         shown = set(np.unique(mask).tolist()) - {0}
         all_told = shown | (set(self.objects) if told is None else told)
         if not all_told:
@@ -188,7 +186,7 @@ class Sessions(RuleBasedStateMachine):
         self.objects[each] = name
         assert self.session.states(self.way) == before
 
-    @precondition(lambda self: len(self.objects) < 4)
+    @precondition(lambda self: len(self.objects) < 3)
     @rule()
     def add(self):
         new = self.session.add_object("new")
@@ -207,14 +205,19 @@ class Sessions(RuleBasedStateMachine):
             if not left[1]:
                 del self.given[frame]
 
-    @rule(way=WAYS, frames=st.integers(0, 2 * COUNT))
-    def follow_some(self, way, frames):
+    @rule(way=WAYS)
+    def go_another_way(self, way):
         self.way = way
+
+    @precondition(lambda self: self.given)
+    @rule(frames=st.integers(1, COUNT))
+    def follow_some(self, frames):
         self.follow(frames)
 
-    @rule(way=WAYS)
-    def follow_all(self, way):
-        self.way = way
+    @precondition(lambda self: self.given)
+    @rule()
+    def follow_all(self):
+        way = self.way
         states = self.session.states(way)
         written = [t for t, final in self.follow(None) if final]
         assert len(written) == len(set(written))
@@ -226,7 +229,7 @@ class Sessions(RuleBasedStateMachine):
             wanted = way.start <= t <= last and t in plain.visited
             if wanted and plain.answer(t) is not None:
                 assert self.session.states(way)[t] in ("done", "annotated")
-        assert [each for each in self.session.propagate(way)] == []
+        assert not list(self.session.propagate(way))
 
     def follow(self, most):
         seen = []
@@ -279,10 +282,9 @@ def test_any_history(no_network):
     run_state_machine_as_test(
         Sessions,
         settings=settings(
-            max_examples=60,
-            stateful_step_count=25,
+            max_examples=120,
+            stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert SessionFolder

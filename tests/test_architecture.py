@@ -28,7 +28,7 @@ BASE = {
     "version",
 }
 NETWORK = BASE | {"ops", "reads", "nn", "memory", "catalogue", "infer", "weights"}
-EVERYTHING = NETWORK | {"runtime", "data", "eval", "report", "train", "benchmark"}
+EVERYTHING = NETWORK | {"annotate", "runtime", "data", "eval", "report", "train", "benchmark"}
 MAY_IMPORT = {
     "checks": {"config", "errors"},
     "compiling": set(),
@@ -48,6 +48,7 @@ MAY_IMPORT = {
     "weights": BASE | {"nn"},
     "infer": BASE | {"ops", "reads", "nn", "memory"},
     "data": BASE,
+    "annotate": NETWORK | {"runtime", "data"},
     "eval": NETWORK | {"data"},
     "report": NETWORK | {"data", "eval"},
     "train": NETWORK | {"data", "eval", "runtime"},

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
+from stm_jax.commands.shared.annotation_options import AnnotationOptions
 from stm_jax.commands.shared.options import ModelOptions, ResultOptions, VideoOptions
 from stm_jax.commands.shared.segment_folder import SegmentFolder
+from stm_jax.commands.shared.segment_session import follow, give, is_session, start_again
+from stm_jax.data.frame_reader import FrameReader
 from stm_jax.data.truth_masks import read_truth
-from stm_jax.data.video_files import Frames, ImageFolder, VideoWriter
+from stm_jax.data.video_files import Frames, ImageFolder, VideoWriter, open_frames
 from stm_jax.errors import InputError
 from stm_jax.files import hash_of_file
 from stm_jax.report.overlay import overlay
@@ -30,15 +33,17 @@ FOLDER_RATE = 24  # frames a second of the overlay of a folder of frames; DAVIS 
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """Follow objects through a video, from the mask of its first frame.
+    """Follow objects through a video, from the mask of its first frame or of any frames.
 
     Writes DIR/masks/*.png, one palette PNG a frame, and DIR/overlay.mp4. A run that was stopped
-    (Ctrl-C, a crash, a full disk) goes on where it was when the same command is given again.
+    (Ctrl-C, a crash, a full disk) goes on where it was when the same command is given again. With
+    a mask more, or another, only what that changes is done again.
     """
 
     video: VideoOptions
     results: ResultOptions
     model: ModelOptions = dataclasses.field(default_factory=ModelOptions)
+    annotations: AnnotationOptions = dataclasses.field(default_factory=AnnotationOptions)
 
     def run(self) -> None:
         """Runs the command.
@@ -49,11 +54,16 @@ class Segment:
           OSError: a result cannot be written, for example because the disk is full.
         """
         self.model.check()
+        is_stream = self.video.first_mask is not None and self.annotations.are_default
+        if not is_stream or is_session(self.results.out):
+            self._run_session()
+            return
         frames, mask_by_hand = self.video.open()
         first_mask = mask_by_hand.ids
         said = sys.stderr if mask_by_hand.looks_inverted else sys.stdout
-        print(f"{self.video.mask.name}: {mask_by_hand.described()}", file=said)
-        out, video, mask = self.results.out, self.video.path, self.video.mask
+        out, video, mask = self.results.out, self.video.path, self.video.first_mask
+        assert mask is not None
+        print(f"{mask.name}: {mask_by_hand.described()}", file=said)
         inputs = [video, mask, *weights_read(self.model.weights)]
         check_outputs(inputs, folder=out, names=("masks", "overlay.mp4"))
         model = self.model.load()
@@ -89,6 +99,20 @@ class Segment:
                 }
             )
         print(f"{count} frames in {seconds:.0f} s: {folder.masks} and {folder.overlay}")
+
+    def _run_session(self) -> None:
+        """Runs with masks of any frames; see `run`."""
+        reader = FrameReader(open_frames(self.video.path))
+        given = self.annotations.given(self.video, reader)
+        out, video = self.results.out, self.video.path
+        inputs = [video, *self.annotations.files(self.video), *weights_read(self.model.weights)]
+        check_outputs(inputs, folder=out, names=("masks", "overlay.mp4", "annotations"))
+        model = self.model.load()
+        start_again(out, everything=self.results.overwrite)
+        with explain_out_of_memory(), model.annotator(video, out) as session:
+            give(session, given)
+            notes = {"weights given": self.model.weights, "versions": versions()}
+            follow(session, self.annotations.way(), out, {"settings": model.settings()} | notes)
 
 
 def _segment(
