@@ -117,7 +117,7 @@ class Plain:
             behind = [k for k in showing if sign * k <= sign * start]
             wanted |= {min(ahead, key=lambda k: sign * k)} if ahead else set()
             wanted |= {max(behind, key=lambda k: sign * k)} if behind else set()
-        for k in sorted(wanted - {start}):
+        for k in sorted(wanted - {start}, key=lambda k: sign * k):
             mask, told = self.given[k]
             if told & known:
                 mask = np.where(np.isin(mask, list(told & known)), mask, 0).astype(np.uint8)
@@ -159,8 +159,9 @@ class Sessions(RuleBasedStateMachine):
         seed=st.integers(0, 3),
         ids=st.sets(IDS, max_size=2),
         told=st.one_of(st.none(), st.sets(IDS, max_size=2)),
+        then=st.sampled_from([0, 2, 5, None]),
     )
-    def annotate(self, frame, seed, ids, told):
+    def annotate(self, frame, seed, ids, told, then):
         mask = np.random.default_rng(seed).choice([0, *ids], SIZE).astype(np.uint8)
         shown = set(np.unique(mask).tolist()) - {0}
         all_told = shown | (set(self.objects) if told is None else told)
@@ -169,8 +170,10 @@ class Sessions(RuleBasedStateMachine):
         self.session.annotate(frame, mask, told)
         self.given[frame] = (mask, all_told)
         self.objects |= {i: self.objects.get(i, "") for i in all_told}
+        self.what_counts_as_done_is_what_the_rules_say()
+        self.follow(then)
 
-    @precondition(lambda self: self.given)
+    @precondition(lambda self: len(self.given) > 2)
     @rule(data=st.data())
     def take_back(self, data):
         frame = data.draw(st.sampled_from(sorted(self.given)))
@@ -193,7 +196,7 @@ class Sessions(RuleBasedStateMachine):
         assert new not in self.objects
         self.objects[new] = "new"
 
-    @precondition(lambda self: self.objects)
+    @precondition(lambda self: len(self.objects) > 2)
     @rule(data=st.data())
     def remove(self, data):
         gone = data.draw(st.sampled_from(sorted(self.objects)))
@@ -245,14 +248,9 @@ class Sessions(RuleBasedStateMachine):
         following.close()
         return seen
 
-    @rule()
-    def open_again(self):
-        self.session.close()
-        self.session = self.opened()
-
-    @rule()
-    def crash(self):
-        self.session._open.close()  # nothing is saved
+    @rule(saved=st.booleans())
+    def open_again(self, saved):
+        self.session.close() if saved else self.session._open.close()
         self.session = self.opened()
 
     @invariant()

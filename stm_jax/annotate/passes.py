@@ -8,8 +8,9 @@ Nothing here computes an answer. The rules:
 2. In its memory are pinned, beside what the rule keeps: the annotated frames on its way, the one
    that ends it, and for each of its objects the nearest annotated frame on either side that shows
    it; of each, what it says of the objects that the pass knows by then.
-3. A frame's *key* is a hash of all that its answer depends on: what the passes that reach it have
-   been given so far, and how far away the annotated frames are.
+3. A frame's *key* is a hash of all that its answer depends on: what is known of the frame itself,
+   and what the passes that reach it have been given so far. That is what they start from and what
+   is pinned, for what corrects them is pinned as well, and so is what the weights are counted from.
 """
 
 import bisect
@@ -155,8 +156,6 @@ class Plan:
             return None
         parts = [self._settings, given and given.digest]
         parts += [each and each.keys[frame] for each in (forward, backward)]
-        if forward and backward:
-            parts.append(repr(sorted(self.weights(frame).items())))
         return _hash(*map(str, parts))
 
     @functools.cached_property
@@ -202,12 +201,10 @@ class Plan:
         keys = {}
         for t in frames:
             keys[t] = key
-            if t in given:
-                key = _hash(key, str(t), given[t].digest)
-                if not given[t].objects <= known:
-                    known |= given[t].objects
-                    stages.append(self._stage(backward, t, start, end, on_the_way, known))
-                    key = self._with_stage(key, stages[-1])
+            if t in given and not given[t].objects <= known:
+                known |= given[t].objects
+                stages.append(self._stage(backward, t, start, end, on_the_way, known))
+                key = self._with_stage(key, stages[-1])
         return Pass(backward, start, tuple(frames), end, tuple(stages), keys)
 
     def _stage(
@@ -230,7 +227,8 @@ class Plan:
             )
             pinned |= {*showing[max(at - 1, 0) : at], *showing[at : at + 1]}
         pinned = {t for t in pinned if given[t].objects & known} - {start}
-        return Stage(begin, known, tuple(sorted(pinned)))
+        # In the pass's order, so that a mirrored video gives the same bits.
+        return Stage(begin, known, tuple(sorted(pinned, reverse=backward)))
 
     def _with_stage(self, key: str, stage: Stage) -> str:
         pinned = [f"{t} {self.annotations[t].of(stage.objects).digest}" for t in stage.pinned]
