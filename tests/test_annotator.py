@@ -203,6 +203,17 @@ def test_a_range_and_a_step(video):
             next(one.propagate(Way(start=5, end=9)))
 
 
+def test_a_stream_goes_on_only_with_its_own_state(video):
+    with session(video) as one:
+        one.annotate(4, MASK)
+        assert sorted(answers(one, Way("forward", end=6))) == [4, 5, 6]
+        assert sorted(answers(one, Way("backward", start=3))) == [3]  # its state is the saved one
+        found = answers(one, Way("forward"))
+        assert sorted(found) == [7, 8]
+        for planes, frame in zip(stream(FRAMES[4:], MASK)[2:], (7, 8), strict=True):
+            np.testing.assert_array_equal(found[frame].planes, planes)
+
+
 @pytest.mark.parametrize("saved", [True, False])
 def test_stopped_anywhere_and_opened_again_it_ends_with_the_same_bits(video, monkeypatch, saved):
     given = {1: MASK, 6: OTHER}

@@ -6,7 +6,7 @@ import hashlib
 import json
 import pathlib
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -255,7 +255,7 @@ class Annotator:
         }
         return sorted(lowest, key=lambda frame: (lowest[frame], frame))[:count]
 
-    def propagate(self, way: Way = Way()) -> Iterator[Done]:
+    def propagate(self, way: Way = Way()) -> Generator[Done]:
         """Follows the objects through all wanted frames whose answers are not there, or stale.
 
         Stop iterating, and it pauses; call it again, and it goes on. If something is annotated in

@@ -174,7 +174,8 @@ class SessionFolder:
         self.save_answers()
         path = self.path / ".session/pass.npz"
         with writing_whole(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **arrays, **{"pass.key": np.array(key), "pass.done": np.array(done)})
+            notes = {"pass.key": np.array(key), "pass.done": np.array(done)}
+            np.savez(file, **{**arrays, **notes})  # pyright: ignore[reportArgumentType]
 
     def load_pass(self) -> tuple[str, int, dict[str, np.ndarray]]:
         """Returns what `save_pass` has written; ("", 0, {}) if there is nothing."""

@@ -181,7 +181,7 @@ def _with_room(recipe: Recipe, state: VideoState) -> PinnedState:
     places = recipe.memory.places
     if isinstance(before, PinnedState) and len(before.frames.frame_numbers) == places:
         return before
-    features = recipe.feature_size(state.masks.shape[1:])
+    features = recipe.feature_size((state.masks.shape[1], state.masks.shape[2]))
     frames = recipe.memory.no_frames(objects, features, recipe.channels, recipe.dtype)
     if not isinstance(before, PinnedState):
         return PinnedState(before, frames)

@@ -268,7 +268,7 @@ class Segmenter:
         if not gone <= set(self._object_ids):
             raise InputError(f"the stream has objects {self._object_ids}, not {sorted(gone)}")
         kept = [i for i, each in enumerate(self._object_ids) if each not in gone]
-        self._answer = edits.overlaid(self._last_ids(), np.uint8(0), gone)
+        self._answer = edits.overlaid(ids := self._last_ids(), np.zeros_like(ids), gone)
         self._state = self._on_device(edits.of_objects, self._recipe, state, kept)
         self._object_ids = tuple(self._object_ids[i] for i in kept)
 

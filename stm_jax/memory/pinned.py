@@ -82,20 +82,21 @@ class Pinned(Memory[PinnedState]):
         elements, those of a pinned frame are its positions.
         """
         own, frames = self.memory.view(state.own), state.frames
-        region = frames.region
-        pinned = MemoryView(frames.keys, frames.values, frames.filled, region)
-        if own.keys.shape[2:4] == (1, 1) != frames.keys.shape[2:4]:
-            positions = frames.keys.shape[2] * frames.keys.shape[3]
-            pinned = MemoryView(
-                *(_as_elements(array) for array in (frames.keys, frames.values)),
-                frames.filled.repeat(positions, axis=1),
-                _as_elements(region[..., None])[..., 0],
-            )
-        both = zip(pinned[:3], own[:3], strict=True)
-        joined = [jnp.concatenate(pair, axis=1) for pair in both]
-        if own.region is None:
-            return MemoryView(*joined)
-        return MemoryView(*joined, jnp.concatenate([pinned.region, own.region], axis=1))
+        keys, values, filled, region = frames.keys, frames.values, frames.filled, frames.region
+        if own.keys.shape[2:4] == (1, 1):
+            filled = filled.repeat(keys.shape[2] * keys.shape[3], axis=1)
+            keys, values = _as_elements(keys), _as_elements(values)
+            region = _as_elements(region[..., None])[..., 0]
+
+        def joined(pinned: Array, of_memory: Array) -> Array:
+            return jnp.concatenate([pinned, of_memory], axis=1)
+
+        return MemoryView(
+            keys=joined(keys, own.keys),
+            values=joined(values, own.values),
+            filled=joined(filled, own.filled),
+            region=None if own.region is None else joined(region, own.region),
+        )
 
     def used(self, state: PinnedState, mass: Float[Array, "objects slots mh mw"]) -> PinnedState:
         """Tells the memory of the mass that its own slots received."""

@@ -4,6 +4,7 @@ Between two runs nothing is lost: what was given before and is not given now is 
 new is added, and only what depends on either is done again.
 """
 
+import fractions
 import pathlib
 import time
 from collections.abc import Mapping
@@ -107,7 +108,7 @@ def _draw(session: "Annotator", way: "Way", path: pathlib.Path, progress: FrameP
 
     frames, states, count = session.reader.frames, session.states(way), 0
     progress.say("drawing the overlay")
-    rate = (frames.rate or FOLDER_RATE) / way.step
+    rate = fractions.Fraction(frames.rate or FOLDER_RATE) / way.step
     with VideoWriter(path, frames.height, frames.width, rate) as video:
         for index, (frame, shown_at) in enumerate(frames.timed()):
             if states[index] == "nothing":
