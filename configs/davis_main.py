@@ -14,7 +14,8 @@ import dataclasses
 import runpy
 from pathlib import Path
 
-from stm_jax.data.config import DataConfig, Davis, YoutubeVos
+from stm_jax.data.config import DataConfig
+from stm_jax.data.sources import Davis, YoutubeVos
 from stm_jax.train.config import StageConfig, TrainConfig
 
 

@@ -22,7 +22,8 @@ longer, `stages.0.steps=3000`, and all of it, `freeze=`.
 
 from pathlib import Path
 
-from stm_jax.data.config import DataConfig, YoutubeVos
+from stm_jax.data.config import DataConfig
+from stm_jax.data.sources import YoutubeVos
 from stm_jax.train.config import StageConfig, TrainConfig
 
 

@@ -15,7 +15,8 @@ of steps and no shares of the data sets: those here are guesses.
 from pathlib import Path
 
 from stm_jax.config import STM_R50
-from stm_jax.data.config import Coco, DataConfig, Photographs
+from stm_jax.data.config import DataConfig
+from stm_jax.data.sources import Coco, Photographs
 from stm_jax.train.config import StageConfig, TrainConfig
 
 

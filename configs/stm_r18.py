@@ -13,7 +13,9 @@ import dataclasses
 from pathlib import Path
 
 from stm_jax.config import STM_R18
-from stm_jax.data.config import DataConfig, Photographs, Source, Videos
+from stm_jax.data.config import DataConfig
+from stm_jax.data.sources import Photographs, Videos
+from stm_jax.data.sources.protocol import Source
 from stm_jax.train.config import StageConfig, TrainConfig
 
 HELD_BACK = ("bear", "car-turn", "dance-jump", "horsejump-low", "motorbike", "swing")

@@ -10,7 +10,8 @@ import dataclasses
 from pathlib import Path
 
 from stm_jax.config import TINY
-from stm_jax.data.config import DataConfig, Photographs, Videos
+from stm_jax.data.config import DataConfig
+from stm_jax.data.sources import Photographs, Videos
 from stm_jax.train.config import StageConfig, TrainConfig
 
 

@@ -13,7 +13,7 @@ import dataclasses
 import runpy
 from pathlib import Path
 
-from stm_jax.data.config import YoutubeVos
+from stm_jax.data.sources import YoutubeVos
 from stm_jax.train.config import TrainConfig
 
 

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import importlib.util
 import inspect
+import os
 import pathlib
 import re
 import sys
@@ -192,7 +193,7 @@ def python_file(path: pathlib.Path) -> ModuleType:
     Raises:
         InputError: There is no such file, or running it fails, or leaves the program.
     """
-    if path.suffix != ".py" or not path.is_file():
+    if path.suffix != ".py" or not os.path.isfile(path):
         raise InputError(f"{path} is no Python file that is there")
     name = str(path.resolve())  # no other module can have that name
     spec = importlib.util.spec_from_file_location(name, path)
@@ -237,8 +238,15 @@ def _blaming(path: pathlib.Path) -> Iterator[None]:
             getattr(error, "lineno", None),
         )
         at = "" if line is None else f" at line {line}"
-        reason = " ".join(str(error).split())[:200]
+        reason = _said_by(error)
         raise InputError(f"{path} cannot be run{at}: {type(error).__name__}: {reason}") from error
+
+
+def _said_by(error: BaseException) -> str:
+    try:
+        return " ".join(str(error).split())[:200]
+    except Exception:  # its class is the user's own, too
+        return "an error that cannot be shown"
 
 
 def _entry(module: str, class_name: str) -> Entry:
@@ -289,16 +297,17 @@ def _classes(part: str) -> dict[str, ast.ClassDef]:
 
 def _chosen(option: str, words: Sequence[str], there: Sequence[Entry]) -> Any:
     name, *changes = words
+    called = shown(name)
     if ".py:" in name:
         file, _, attribute = name.rpartition(":")
         kind = getattr(python_file(pathlib.Path(file)), attribute, None)
         if kind is None:
-            raise InputError(f"{option} {name}: the file has no {attribute}")
+            raise InputError(f"{option} {name}: the file has no {shown(attribute)}")
     else:
         found = [entry for entry in there if _letters(entry.name) == _letters(name)]
         if not found:
             names = ", ".join(entry.name for entry in there)
-            raise InputError(f"{option} {name}: there is {names}, or FILE.py:CLASS of your own")
+            raise InputError(f"{option} {called}: there is {names}, or FILE.py:CLASS of your own")
         kind = found[0].kind
     fields = _fields(kind)
     knobs = {}
@@ -307,15 +316,17 @@ def _chosen(option: str, words: Sequence[str], there: Sequence[Entry]) -> Any:
         knob = knob.replace("-", "_")
         if not equals or knob not in fields:
             has = ", ".join(f"{field}=..." for field in fields) or "no knobs"
-            raise InputError(f"{option} {name}: {change} is none of its knobs; it has {has}")
-        knobs[knob] = _value(f"{option} {name}: {change}", value, fields[knob].default)
+            raise InputError(
+                f"{option} {called}: {shown(change)} is none of its knobs; it has {has}"
+            )
+        knobs[knob] = _value(f"{option} {called}: {shown(change)}", value, fields[knob].default)
     if inspect.isfunction(kind):
         return kind
     make = kind if isinstance(kind, type) else functools.partial(dataclasses.replace, kind)
     try:
         return make(**knobs)
     except Exception as error:  # a class of the user's own may raise anything
-        raise InputError(f"{option} {name}: {error}") from error
+        raise InputError(f"{option} {called}: {_said_by(error)}") from error
 
 
 def _fields(kind: Any) -> dict[str, dataclasses.Field]:

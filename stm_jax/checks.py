@@ -71,7 +71,7 @@ def check_types(item: Any, name: str = "") -> None:
 
 def _check_value(value: Any, hint: Any, name: str) -> None:
     if not _fits(value, hint):
-        raise InputError(f"{name} is {shown(repr(value))}: give {_called(hint)}")
+        raise InputError(f"{name} is {shown(repr(value))}: give {called(hint)}")
     if dataclasses.is_dataclass(value):
         check_types(value, name)
     elif isinstance(value, dict):
@@ -81,6 +81,21 @@ def _check_value(value: Any, hint: Any, name: str) -> None:
         hints = _of_tuple(value, _tuple_in(hint))
         for index, (each, of_each) in enumerate(zip(value, hints, strict=True)):
             _check_value(each, of_each, f"{name}.{index}")
+
+
+def kinds_of(item: Any, name: str = "") -> dict[str, Any]:
+    """Returns the annotation of every field of a dataclass, and of those in it, by name."""
+    found: dict[str, Any] = {}
+    hints = typing.get_type_hints(type(item))
+    for field in dataclasses.fields(item):
+        where = f"{name}.{field.name}" if name else field.name
+        value = getattr(item, field.name)
+        found[where] = hints[field.name]
+        inside = enumerate(value) if isinstance(value, tuple) else ()
+        for where_in, each in [(where, value), *((f"{where}.{i}", each) for i, each in inside)]:
+            if dataclasses.is_dataclass(each):
+                found |= kinds_of(each, where_in)
+    return found
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -114,13 +129,13 @@ def _of_tuple(value: tuple, hint: Any) -> tuple[Any, ...]:
     return (parts[0],) * len(value) if parts[-1] is ... else parts
 
 
-def _called(hint: Any) -> str:
-    """Returns what a type is called in a message."""
+def called(hint: Any) -> str:
+    """Returns what a type is called in a message, such as "an integer"."""
     origin = typing.get_origin(hint)
     if origin is Literal:
         return " or ".join(map(str, typing.get_args(hint)))
     if origin in (types.UnionType, typing.Union):
-        return " or ".join(dict.fromkeys(_called(each) for each in typing.get_args(hint)))
+        return " or ".join(dict.fromkeys(called(each) for each in typing.get_args(hint)))
     names = {int: "an integer", float: "a number", str: "a text", bool: "True or False"}
     if origin is tuple:
         parts = typing.get_args(hint)

@@ -43,6 +43,22 @@ def check_replaceable(path: pathlib.Path) -> None:
             raise InputError(f"{path} is {kind}")
 
 
+def check_is_file(path: pathlib.Path) -> None:
+    """Raises InputError unless it is an ordinary file: opening a pipe would wait for ever."""
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError as error:
+        what = "is a link to nothing" if path.is_symlink() else "no such file"
+        raise InputError(f"{path}: {what}: check the name") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read ({reason}): check the name") from error
+    if stat.S_ISDIR(kind):
+        raise InputError(f"{path} is a folder, not a file: give a file")
+    if not stat.S_ISREG(kind):
+        raise InputError(f"{path} is a device or a pipe, not a file: give a file")
+
+
 def unfinished(path: pathlib.Path) -> pathlib.Path:
     """Makes an empty file beside `path` to write to, which `finish` or `unlink` ends.
 
@@ -107,6 +123,12 @@ def flush(files: Iterable[pathlib.Path]) -> None:
         _sync_folder(folder)
 
 
+def flush_folder(folder: pathlib.Path) -> None:
+    """Has a folder that others have written, its name and all that is in it outlast a power cut."""
+    for path in (*folder.rglob("*"), folder, folder.parent):
+        _sync_folder(path) if path.is_dir() else _sync(path)
+
+
 def remove_unfinished(folder: pathlib.Path) -> None:
     """Removes what a killed run of this program has left half written in its own folder."""
     for file in folder.glob(UNFINISHED):
@@ -145,15 +167,6 @@ def write_csv(path: pathlib.Path, rows: Iterable[Iterable[object]]) -> None:
         [spreadsheet_cell(cell) for cell in row] for row in rows
     )
     write_whole(path, utf_8(text.getvalue()))
-
-
-def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Returns the object in a JSON file; an empty one if there is none that can be read."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _sync(path: pathlib.Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 from stm_jax.checks import check_types, shown
 from stm_jax.errors import InputError
+from stm_jax.files import check_is_file
 
 MOST_BYTES = 2**31  # COCO's annotations are half a gigabyte
 MOST_DEPTH = 64
@@ -24,6 +25,7 @@ def load_json(path: pathlib.Path) -> Any:
     Raises:
         InputError: It cannot be read, or is not of that kind.
     """
+    check_is_file(path)
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
@@ -32,6 +34,17 @@ def load_json(path: pathlib.Path) -> Any:
     if len(content) > MOST_BYTES:
         raise InputError(f"{path} has more than {MOST_BYTES} bytes: it is not what is asked for")
     return parse_json(content, path)
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Returns the object in a JSON file of this program; an empty one if there is none, or none
+    that can be read.
+    """
+    try:
+        content = load_json(path)
+    except InputError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def parse_json(content: bytes | str, source: object) -> Any:

@@ -31,7 +31,7 @@ MODULES = {
 }
 """From the old name to the new, below stm_jax."""
 
-OF_CONFIG = ("data.config", "train.config")
+OF_CONFIG = ("data.config", "data.sources", "train.config")
 """Where the names are that `stm_jax.config` had."""
 
 
@@ -59,10 +59,20 @@ def install() -> None:
 
 def of_config(name: str) -> object:
     """Returns what was in `stm_jax.config`; raises AttributeError if nothing was."""
-    for module in OF_CONFIG:
+    # The import system asks for __path__ and the like while modules are half made.
+    for module in () if name.startswith("_") else OF_CONFIG:
         found = vars(importlib.import_module(f"stm_jax.{module}")).get(name)
-        if isinstance(found, type) and found.__module__ == f"stm_jax.{module}":
+        if isinstance(found, type) and found.__module__.startswith(f"stm_jax.{module}"):
             new = f"stm_jax.{module}.{name}"
             warnings.warn(f"stm_jax.config.{name} is {new} now", DeprecationWarning, stacklevel=3)
             return found
     raise AttributeError(f"module 'stm_jax.config' has no attribute {name!r}")
+
+
+def of_sources(name: str) -> object:
+    """Returns what was in `stm_jax.data.sources`; raises AttributeError if nothing was."""
+    method = {"photographs_of": "photographs", "videos_of": "videos"}.get(name)
+    if method is None:
+        raise AttributeError(f"module 'stm_jax.data.sources' has no attribute {name!r}")
+    warnings.warn(f"{name}(source) is source.{method}() now", DeprecationWarning, stacklevel=3)
+    return lambda source, *rule: getattr(source, method)(*rule)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stm_jax.data.config import Coco, DataConfig, Davis, Photographs, Source, Videos, YoutubeVos
+from stm_jax.data.config import DataConfig
 from stm_jax.data.pipeline import training_clips
-from stm_jax.data.sources import photographs_of, videos_of
+from stm_jax.data.sources import Coco, Davis, Photographs, Videos, YoutubeVos
+from stm_jax.data.sources.protocol import Source
 from stm_jax.errors import InputError
 from tests.benchmark_trees import davis2017, write_palette
 from tests.test_clips import write_pair
@@ -80,11 +81,11 @@ def test_bad_videos_are_named_or_left_out(tmp_path: pathlib.Path, caplog: pytest
     )
     (tmp_path / "Annotations/480p/dog/00001.png").unlink()
     with pytest.raises(InputError, match=r"dog.00001\.png has no mask"):
-        videos_of(Videos(tmp_path))
+        Videos(tmp_path).videos()
     (tmp_path / "JPEGImages/480p/dog/00001.png").unlink()
     with pytest.raises(InputError, match="dog has 1 frame with a mask: a clip needs two"):
-        videos_of(Videos(tmp_path))
-    assert [video.name for video in videos_of(Videos(tmp_path), "skip")] == ["cat", "fox"]
+        Videos(tmp_path).videos()
+    assert [video.name for video in Videos(tmp_path).videos("skip")] == ["cat", "fox"]
     assert "left out 1 of the 3" in caplog.text
     for path in (tmp_path / "Annotations/480p/fox").iterdir():
         write_palette(path, np.zeros((24, 32), np.uint8))
@@ -167,14 +168,14 @@ def test_a_mask_without_an_image_is_named(tmp_path: pathlib.Path):
     write_image(tmp_path / "JPEGImages/one.jpg")
     write_palette(tmp_path / "SegmentationObject/two.png", square(v1=LEFT))
     with pytest.raises(InputError, match=r"two\.jpg: no such image, but there is a mask of it"):
-        photographs_of(Photographs(tmp_path))
+        Photographs(tmp_path).photographs()
     outline = {"image_id": 1, "segmentation": [[1, 2, 8, 2, 8, 9, 1, 9]]}
     source = coco(tmp_path, outline)
     (source.images / "1.jpg").unlink()
     with pytest.raises(InputError, match=r"1\.jpg: no such image"):
-        photographs_of(source)
+        source.photographs()
     write_image(source.images / "1.jpg", (10, 10))
-    (sample,) = photographs_of(source)
+    (sample,) = source.photographs()
     with pytest.raises(InputError, match=r"mask of 1\.jpg in .*instances\.json is 24x16 but"):
         sample.read()
 

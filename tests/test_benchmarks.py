@@ -71,12 +71,15 @@ def test_davis2016_merges_all_objects(davis, pairs):
     np.testing.assert_array_equal(cat.given_mask(0), expected % 255)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "I;16"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "I;16"])
 def test_255_is_the_object_where_all_masks_are_black_and_white(davis, mode):
     mask = boxes(32, 48, (1,))
     for path in davis.glob("Annotations/480p/*/*.png"):
         white = np.uint16(65535) if mode == "I;16" else np.uint8(255)
-        Image.fromarray(mask * white).convert(mode).save(path)
+        if mode == "P":
+            write_palette(path, mask * white)
+        else:
+            Image.fromarray(mask * white).convert(mode).save(path)
     (davis / "ImageSets/2016").mkdir(exist_ok=True)
     (davis / "ImageSets/2016/val.txt").write_text("cat\n")
     for protocol in ("davis2016", "folder"):

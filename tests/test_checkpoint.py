@@ -58,6 +58,17 @@ def test_the_newest_is_taken(run: pathlib.Path):
     assert np.array_equal(found["params"]["a"], np.full(40, 3.0))
 
 
+def test_a_checkpoint_is_flushed_with_all_that_lies_beside_its_arrays(tmp_path, monkeypatch):
+    flushed, fsync = set(), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda f: flushed.add(os.fstat(f).st_ino) or fsync(f))
+    with checkpoints.open_manager(tmp_path) as manager:
+        checkpoints.save(manager, 1, state(1))
+    folder = tmp_path / "checkpoints"
+    there = [folder, folder / "1", *(folder / "1").rglob("*")]
+    assert (folder / "1/state/_METADATA") in there
+    assert [path for path in there if path.stat().st_ino not in flushed] == []
+
+
 def test_a_damaged_newest_gives_way_to_the_one_before(run: pathlib.Path):
     damage(run, 3)
     step, found, said = restore(run)

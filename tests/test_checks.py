@@ -9,7 +9,8 @@ from stm_jax.catalogue import answer_of
 from stm_jax.checks import check_model
 from stm_jax.commands.train import changed, load_config, with_root
 from stm_jax.config import TINY
-from stm_jax.data.config import Coco, DataConfig, Davis, Photographs, Videos, YoutubeVos
+from stm_jax.data.config import DataConfig
+from stm_jax.data.sources import Coco, Davis, Photographs, Videos, YoutubeVos
 from stm_jax.errors import InputError
 from stm_jax.train.checks import check_train
 from stm_jax.train.config import StageConfig, TrainConfig

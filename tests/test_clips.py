@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stm_jax.data import camera, clips, dust, pasting
+from stm_jax.data import camera, clips, dust, pasting, pipeline
+from stm_jax.data.bending import random_bends
 from stm_jax.data.clips import clip_from_photograph, clip_from_video
-from stm_jax.data.config import DataConfig, Photographs, Videos
+from stm_jax.data.config import DataConfig
 from stm_jax.data.light import likeness, random_color, recolored
 from stm_jax.data.pasting import Layer, layer_from
 from stm_jax.data.paths import Motion, Ranges, random_motion
 from stm_jax.data.pipeline import training_clips
 from stm_jax.data.samples import Sample
-from stm_jax.data.sources import photographs_of, videos_of
+from stm_jax.data.sources import Photographs, Videos
 from stm_jax.data.views import View
 from stm_jax.errors import InputError
 
@@ -38,16 +39,17 @@ def write_pair(image: pathlib.Path, mask: pathlib.Path, left: int) -> Sample:
 @pytest.fixture
 def root(tmp_path: pathlib.Path) -> pathlib.Path:
     """Two photographs and two videos of ten frames, whose square moves right by 2 pixels."""
+    data = tmp_path / "data"  # tests write their runs beside it
     for name in ("a", "b"):
-        write_pair(tmp_path / f"images/{name}.jpg", tmp_path / f"masks/{name}.png", left=30)
+        write_pair(data / f"images/{name}.jpg", data / f"masks/{name}.png", left=30)
     for video in ("one", "two"):
         for t in range(10):
             write_pair(
-                tmp_path / f"JPEGImages/480p/{video}/{t:05d}.jpg",
-                tmp_path / f"Annotations/480p/{video}/{t:05d}.png",
+                data / f"JPEGImages/480p/{video}/{t:05d}.jpg",
+                data / f"Annotations/480p/{video}/{t:05d}.png",
                 left=10 + 2 * t,
             )
-    return tmp_path
+    return data
 
 
 @pytest.fixture
@@ -73,6 +75,14 @@ def test_a_flipped_and_a_shifted_view():
     shifted = View(center=(5.0, 3.0), extent=6.0).of(pixels, 6)
     assert np.array_equal(shifted[:, :4], pixels[:, 2:])
     assert not shifted[:, 4:].any()  # outside the image there is no object
+
+
+def test_masks_are_never_interpolated():
+    mask = np.zeros((40, 40), np.uint8)
+    mask[10:25, 12:30] = 200
+    for bend in (None, random_bends((8.0, 8.0), 24.0, 1, np.random.default_rng(0))[0]):
+        view = View((20.0, 20.0), 30.0, rotation=25.0, shear=8.0, bend=bend)
+        assert np.unique(view.of(mask, 48)).tolist() == [0, 200]
 
 
 def test_a_shrunk_picture_gives_the_same_view(tmp_path: pathlib.Path):
@@ -156,7 +166,7 @@ def agreement(frames: np.ndarray, masks: np.ndarray) -> float:
 
 
 def test_masks_move_with_their_photograph(root: pathlib.Path, plain_light: None):
-    sample = photographs_of(Photographs(root))[0]
+    sample = Photographs(root).photographs()[0]
     clip = clip_from_photograph(sample, [], np.random.default_rng(3), length=3, size=48)
     # Outside the image is grey, which counts as white here: look inside the mask only.
     assert clip["frames"].shape == (3, 48, 48, 3)
@@ -168,14 +178,14 @@ def test_masks_move_with_their_photograph(root: pathlib.Path, plain_light: None)
 
 
 def test_masks_move_with_their_video(root: pathlib.Path, plain_light: None):
-    video = videos_of(Videos(root))[0]
+    video = Videos(root).videos()[0]
     for seed in range(4):
         clip = clip_from_video(video, 2, [], np.random.default_rng(seed), length=3, size=48)
         assert agreement(clip["frames"][:, 8:-8, 8:-8], clip["masks"][:, 8:-8, 8:-8]) > 0.9
 
 
 def test_views_go_with_the_object_of_a_video(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
-    masks = [sample.ids() for sample in videos_of(Videos(root))[0].samples[:6]]
+    masks = [sample.ids() for sample in Videos(root).videos()[0].samples[:6]]
     gone = np.zeros_like(masks[0])
     assert clips._way_of(1, [*masks[:3], gone])[:, 0].tolist() == [0, 2, 4, 4]
     still = Ranges(0.0, 0.0, 0.0, 0.0)
@@ -200,7 +210,7 @@ def test_what_is_pasted_lies_on_top_and_may_be_followed(
     root: pathlib.Path, monkeypatch: pytest.MonkeyPatch, plain_light: None
 ):
     monkeypatch.setattr(pasting, "COPY_SHARE", 0.0)
-    sample = photographs_of(Photographs(root))[0]
+    sample = Photographs(root).photographs()[0]
     layers = [
         plain((250, 0, 0), (slice(20, 44), slice(30, 60))),
         plain((0, 0, 250), (slice(24, 40), slice(40, 56))),
@@ -224,7 +234,7 @@ def test_what_is_pasted_lies_on_top_and_may_be_followed(
 
 
 def test_no_more_objects_are_followed_than_asked_for(root: pathlib.Path):
-    sample = photographs_of(Photographs(root))[0]
+    sample = Photographs(root).photographs()[0]
     layers = [plain((250, 0, 0), (slice(20, 44), slice(30, 60)))] * 2
     for seed in range(8):
         clip = clip_from_photograph(sample, layers, np.random.default_rng(seed), 3, 48)
@@ -246,7 +256,7 @@ def test_views_stay_on_their_photograph(root: pathlib.Path, monkeypatch: pytest.
     assert View((32.0, 32.0), 64.0).inside(whole) == 1.0
     assert View((0.0, 32.0), 64.0, rotation=180.0).inside(whole) == 0.5
     assert View((96.0, 64.0), 64.0).inside(whole) == 0.25
-    masks = [photographs_of(Photographs(root))[0].ids()] * 6
+    masks = [Photographs(root).photographs()[0].ids()] * 6
     rng = np.random.default_rng(0)
 
     def off() -> float:
@@ -264,7 +274,7 @@ def test_views_stay_on_their_photograph(root: pathlib.Path, monkeypatch: pytest.
 
 
 def test_a_layer_takes_its_outline_from_another_photograph(root: pathlib.Path):
-    sample, other = photographs_of(Photographs(root))
+    sample, other = Photographs(root).photographs()
     draw(other.mask, left=4, size=(96, 64))
     Image.open(other.mask).convert("L").save(other.mask)
     rng = np.random.default_rng(0)
@@ -277,14 +287,14 @@ def test_no_skip_takes_neighbours(root: pathlib.Path, monkeypatch: pytest.Monkey
     read = []
     original = Sample.ids
     monkeypatch.setattr(Sample, "ids", lambda self: read.append(self) or original(self))
-    clip_from_video(videos_of(Videos(root))[0], 0, [], np.random.default_rng(0), length=3, size=32)
+    clip_from_video(Videos(root).videos()[0], 0, [], np.random.default_rng(0), length=3, size=32)
     mine = [sample for sample in read if sample.image.is_relative_to(root)]
     steps = np.diff([int(sample.image.stem) for sample in mine])
     assert steps.tolist() in ([1, 1], [-1, -1])
 
 
 def test_a_short_video_keeps_its_order(root: pathlib.Path):
-    video = videos_of(Videos(root))[0]
+    video = Videos(root).videos()[0]
     clip = clip_from_video(video, 25, [], np.random.default_rng(1), length=3, size=32)
     assert clip["frames"].shape == (3, 32, 32, 3)
 
@@ -301,6 +311,14 @@ def test_the_same_seed_gives_the_same_batches_also_from_the_middle(root: pathlib
     assert np.array_equal(batches[1]["frames"], next(other)["frames"])
     assert np.array_equal(batches[2]["masks"], next(other)["masks"])
     assert batches[0]["frames"].shape == (2, 5, 32, 32, 3)
+
+
+def test_the_largest_skip_grows_along_a_stage(root: pathlib.Path, monkeypatch):
+    monkeypatch.setattr(pipeline, "clip_from_video", lambda _, skip, *__: {"skip": np.array(skip)})
+    config = DataConfig((Videos(root),), pasted=0, first_skip=2, last_skip=10, batch_size=2)
+    batches = training_clips(config, seed=0, steps=4)
+    skips = [next(batches)["skip"].tolist() for _ in range(6)]  # pyright: ignore
+    assert skips == [[2, 3], [4, 5], [6, 7], [8, 9], [10, 10], [10, 10]]
 
 
 def test_what_is_held_back_is_not_there(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
@@ -320,7 +338,7 @@ def test_what_is_held_back_is_not_there(root: pathlib.Path, monkeypatch: pytest.
 
 
 def test_bad_data_is_named(root: pathlib.Path):
-    sample = photographs_of(Photographs(root))[0]
+    sample = Photographs(root).photographs()[0]
     draw(sample.mask, 10, size=(50, 64))
     Image.open(sample.mask).convert("L").save(sample.mask)
     with pytest.raises(InputError, match=r"a\.png is 50x64 but its image a\.jpg is 96x64"):
@@ -330,4 +348,4 @@ def test_bad_data_is_named(root: pathlib.Path):
         sample.read()
     sample.mask.unlink()
     with pytest.raises(InputError, match=r"a\.jpg has no mask"):
-        photographs_of(Photographs(root))
+        Photographs(root).photographs()

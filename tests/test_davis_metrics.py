@@ -164,6 +164,21 @@ def test_score_sequence_leaves_out_the_first_and_the_last_frame():
     assert davis.score_sequence(PREDICTIONS, TRUTHS, [2]) == (second,)
 
 
+def test_an_object_that_both_lack_scores_1():
+    ids = np.array([[0, 1], [0, 1]], np.uint8)
+    assert davis.score_frame(ids, ids, [1, 2]) == ((1.0, 1.0), (1.0, 1.0))
+    nothing = np.zeros_like(ids)
+    assert davis.score_frame(nothing, nothing, [2]) == ((1.0,), (1.0,))
+    assert davis.score_frame(ids, nothing, [1, 2])[0] == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("corner", [(20, 21), (21, 21), (50, 40)])
+def test_score_frame_forgives_as_contour_accuracy_does(corner):
+    truth, prediction = squares((20, 20)), squares(corner)
+    _, (found,) = davis.score_frame(3 * np.uint8(prediction), 3 * np.uint8(truth), [3])
+    assert found == davis.contour_accuracy(prediction, truth)
+
+
 def test_score_sequence_takes_one_frame_after_the_other():
     streamed = davis.score_sequence(iter(PREDICTIONS), (ids for ids in TRUTHS), [1, 2])
     assert streamed == davis.score_sequence(PREDICTIONS, TRUTHS, [1, 2])

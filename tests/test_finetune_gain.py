@@ -8,8 +8,7 @@ from PIL import Image
 
 from stm_jax.commands.shared.options import ModelOptions
 from stm_jax.config import TINY
-from stm_jax.data.config import Videos, YoutubeVos
-from stm_jax.data.sources import videos_of
+from stm_jax.data.sources import Videos, YoutubeVos
 from stm_jax.infer.segmenter import Segmenter
 from stm_jax.nn.model import random_model
 from stm_jax.weights.files import save
@@ -36,7 +35,7 @@ def test_only_frames_that_were_not_given_are_scored(tool, root: pathlib.Path):  
         path = root / f"Annotations/480p/one/{number:05d}.png"
         if number in (4, 9):
             Image.fromarray(np.full((64, 96), 255, np.uint8)).save(path)
-    video = videos_of(Videos(root))[0]
+    video = Videos(root).videos()[0]
     segmenter = Segmenter(lively_model())
     some = tool.rest_j(segmenter, video, [0, 4, 9])
     assert 0 < some < 1
@@ -51,13 +50,13 @@ def test_the_given_frames_are_copied_and_no_others(
     tool,
     root: pathlib.Path,  # noqa: F811
 ):
-    video = next(v for v in videos_of(Videos(root)) if v.name == "two")
+    video = next(v for v in Videos(root).videos() if v.name == "two")
     tool.copy_given(video, [0, 4, 9], root / "data")
     copied = sorted(str(p.relative_to(root / "data")) for p in (root / "data").rglob("*.*"))
     frames = [f"JPEGImages/two/{number:05d}.jpg" for number in (0, 4, 9)]
     masks = [f"Annotations/two/{number:05d}.png" for number in (0, 4, 9)]
     assert copied == [*masks, *frames]
-    (found,) = videos_of(YoutubeVos(root / "data"))  # the source of configs/finetune.py
+    (found,) = YoutubeVos(root / "data").videos()  # the source of configs/finetune.py
     assert [sample.image.stem for sample in found.samples] == ["00000", "00004", "00009"]
 
 

@@ -3,6 +3,11 @@
     pytest -s tests/test_killed.py --kills 10
 
 kills a run ten times; every second time while a checkpoint is being written.
+
+    python -m tests.kill_campaign
+
+kills `segment`, `benchmark-dataset` and `train` twenty times each, and takes what a power cut would
+take besides; a small part of it is among the tests here.
 """
 
 import os
@@ -18,13 +23,15 @@ import numpy as np
 import pytest
 
 import stm_jax
+from tests import kill_campaign
 from tests.conftest import PROJECT
 from tests.test_clips import root  # noqa: F401, a fixture
 
 RECIPE = """
 from pathlib import Path
 from stm_jax.config import TINY
-from stm_jax.data import DataConfig, Photographs, Videos
+from stm_jax.data.config import DataConfig
+from stm_jax.data.sources import Photographs, Videos
 from stm_jax.train import StageConfig, TrainConfig
 
 def get_config():
@@ -147,3 +154,37 @@ def test_a_run_goes_on_with_another_number_of_devices(start: Start, tmp_path: pa
     difference = np.linalg.norm(found - expected) / np.linalg.norm(expected)
     print(f"differ by {difference:.1e}, relative")
     assert 0 < difference <= 1e-5
+
+
+def test_a_power_cut_takes_what_was_not_flushed_and_nothing_else(tmp_path: pathlib.Path):
+    journal, rng = tmp_path / "flushes", np.random.default_rng(0)
+    hows: set[str] = set()
+    for number in range(40):
+        out = tmp_path / str(number)
+        out.mkdir()
+        for name in ("flushed", "log.jsonl", "new"):
+            (out / name).write_bytes(bytes(range(1, 100)))
+            if name != "new":
+                with journal.open("a") as notes:
+                    kill_campaign.note(notes, (out / name).stat())
+        time.sleep(0.01)
+        with (out / "log.jsonl").open("ab") as log:
+            log.write(b"more")
+        taken = kill_campaign.take(out, journal, rng)
+        hows |= {line.split()[1] for line in taken if line.startswith("new")}
+        assert not any(line.startswith("flushed") for line in taken)
+        assert (out / "flushed").read_bytes() == bytes(range(1, 100))
+        assert (out / "log.jsonl").read_bytes().startswith(bytes(range(1, 100)))
+        assert kill_campaign.take(out, journal, rng) == []  # what came through is on the disk
+    assert hows == {"cut", "zeros", "empty", "gone"}
+
+
+def test_a_killed_command_goes_on_to_the_same_end(tmp_path: pathlib.Path):
+    (tmp_path / "inputs").mkdir()
+    command = kill_campaign.commands(tmp_path / "inputs")["segment"]
+    for name in ("whole", "killed"):
+        (tmp_path / "segment" / name).mkdir(parents=True)
+    expected, _ = kill_campaign.undisturbed(command, tmp_path / "segment/whole")
+    rng = np.random.default_rng(1)
+    found, _, _ = kill_campaign.trial(command, tmp_path / "segment/killed", 1, 0.3, rng)
+    assert found == expected

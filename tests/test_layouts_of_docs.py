@@ -9,9 +9,8 @@ import pytest
 from PIL import Image
 
 from stm_jax.data.benchmarks import benchmark_sequences
-from stm_jax.data.config import Coco, Davis, Photographs, Videos, YoutubeVos
 from stm_jax.data.masks import write_mask
-from stm_jax.data.sources import photographs_of, videos_of
+from stm_jax.data.sources import Coco, Davis, Photographs, Videos, YoutubeVos
 from stm_jax.errors import InputError
 
 PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "your_own_data.md"
@@ -78,7 +77,7 @@ def test_a_tree_is_read_as_the_page_says(names, tree, tmp_path):
                 source = Coco(root / "instances.json", root / "images")
             else:
                 source = Photographs(root)
-            samples = photographs_of(source)
+            samples = source.photographs()
             assert sorted(sample.image.name for sample in samples) == ["chair.jpg", "lamp.jpg"]
             for sample in samples:
                 rgb, ids = sample.read_with_object()
@@ -86,7 +85,7 @@ def test_a_tree_is_read_as_the_page_says(names, tree, tmp_path):
                 np.testing.assert_array_equal(ids, MASK)
         elif name in ("Videos", "YoutubeVos", "Davis"):
             source = {"Videos": Videos, "YoutubeVos": YoutubeVos, "Davis": Davis}[name](root)
-            videos = videos_of(source)
+            videos = source.videos()
             annotated = [pathlib.Path(str(s.image)).stem for v in videos for s in v.samples]
             assert annotated == pictures_in(tree, ("Annotations",))
             np.testing.assert_array_equal(videos[0].samples[0].read_with_object()[1], MASK)
@@ -102,6 +101,6 @@ def test_a_picture_in_a_format_that_may_start_programs_is_not_opened(tmp_path):
         (tmp_path / folder).mkdir()
     write_mask(tmp_path / "masks" / "a.png", MASK)
     Image.fromarray(FRAME).save(tmp_path / "images" / "a.jpg", format="EPS")
-    (sample,) = photographs_of(Photographs(tmp_path))
+    (sample,) = Photographs(tmp_path).photographs()
     with pytest.raises(InputError, match=r"a\.jpg is not a picture"):
         sample.read()

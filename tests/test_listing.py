@@ -5,10 +5,10 @@ import pathlib
 import pytest
 
 from stm_jax.data.benchmarks import benchmark_sequences
-from stm_jax.data.config import DataConfig, Photographs
+from stm_jax.data.config import DataConfig
 from stm_jax.data.listing import entries, read_list
 from stm_jax.data.pipeline import training_clips
-from stm_jax.data.sources import photographs_of
+from stm_jax.data.sources import Photographs
 from stm_jax.data.video_files import open_frames
 from stm_jax.errors import InputError
 from stm_jax.eval.scoring import score_predictions
@@ -76,7 +76,7 @@ def test_a_folder_of_photographs_with_what_systems_leave_behind(tmp_path):
         write_pair(tmp_path / f"images/{name}.jpg", tmp_path / f"masks/{name}.png", left=30)
     for folder in (tmp_path / "images", tmp_path / "masks"):
         litter(folder)
-    assert len(photographs_of(Photographs(tmp_path))) == 2
+    assert len(Photographs(tmp_path).photographs()) == 2
 
 
 def test_a_batch_may_be_a_single_clip(tmp_path):

@@ -23,6 +23,7 @@ from stm_jax.memory import Confident, EveryNth, Fifo, XMem
 from stm_jax.memory.protocol import Memory
 from stm_jax.reads import Dense, Kernelized, Regional, TopK
 from stm_jax.reads.protocol import Read
+from tests.test_clips import root  # noqa: F401, a fixture
 
 MEMORIES, ALL_READS = entries(*PACKAGES["memory"]), entries(*PACKAGES["read"])
 GUIDE = pathlib.Path(__file__).parent.parent / "docs" / "research_kit.md"
@@ -230,6 +231,55 @@ class SayHello:
         """Runs the command."""
         print(f"hello {self.name}")
 '''
+NEW_SOURCE = '''
+import dataclasses
+from typing import Literal
+
+from stm_jax.data.samples import Video
+from stm_jax.data.sources.protocol import Folder, VideoSource
+from stm_jax.data.sources.videos import Videos
+
+
+@dataclasses.dataclass(frozen=True)
+class Backwards(Folder, VideoSource):
+    """Videos from their ends."""
+
+    most: int = 100
+    kind: Literal["backwards"] = "backwards"
+
+    def check(self) -> None:
+        Videos(self.folder).check()
+
+    def videos(self, rule="refuse") -> list[Video]:
+        found = Videos(self.folder).videos(rule)[: self.most]
+        return [Video(each.name, each.samples[::-1]) for each in found]
+'''
+RECIPE = """
+from pathlib import Path
+from stm_jax.config import TINY
+from stm_jax.data.config import DataConfig
+from stm_jax.data.sources import Backwards
+from stm_jax.train import StageConfig, TrainConfig
+
+def get_config():
+    data = DataConfig((Backwards(Path(".")),), size=32, batch_size=2)
+    return TrainConfig(TINY, (StageConfig(data, 100, 1e-4),))
+"""
+FED = """
+import pathlib, sys
+from stm_jax.commands.train import changed, load_config, with_root
+from stm_jax.data.pipeline import list_sources
+from stm_jax.train.checks import check_train
+root = pathlib.Path(sys.argv[1])
+config = load_config(root / "recipe.py")
+config = with_root(changed(config, ("stages.0.data.sources.0.most=1",)), root)
+check_train(config)
+(video,) = list_sources(config.stages[0].data)[1][0]
+print(video.name, video.samples[0].image.name)
+import prepare_data, tyro
+words = ["--out", "x", "--name", "y", "backwards", "--folder", str(root)]
+print(tyro.cli(prepare_data.Options, args=words).source.kind)
+"""
 ASKED = """
 import sys
 from stm_jax import catalogue
@@ -285,6 +335,28 @@ def test_a_new_rule_read_or_command_is_a_file_and_a_line(tmp_path):
     assert f"Variant(name='oldest-goes', memory={rule.format('2.0')}, read=None)" in told
     assert "Variant(name='stm-all-alike', memory=EveryNth(n=5), read=AllAlike())" in told
     assert told[-1] == "hello you"
+
+
+def test_a_new_data_source_is_a_file_and_a_line(tmp_path, root):  # noqa: F811
+    package = tmp_path / "stm_jax"
+    shutil.copytree(
+        pathlib.Path(stm_jax.__file__).parent, package, ignore=shutil.ignore_patterns("assets")
+    )
+    (package / "data/sources/backwards.py").write_text(NEW_SOURCE)
+    with (package / "data/sources/__init__.py").open("a") as listed:
+        listed.write("from stm_jax.data.sources.backwards import Backwards as Backwards\n")
+    (root / "recipe.py").write_text(RECIPE)
+    tools = pathlib.Path(__file__).parent.parent / "tools"
+    done = subprocess.run(
+        [sys.executable, "-c", FED, str(root)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (tmp_path, tools)))},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["one 00009.jpg", "backwards"]
 
 
 def test_averaging_passes_them_on(monkeypatch):

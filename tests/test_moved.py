@@ -5,7 +5,9 @@ import importlib
 import pytest
 
 import stm_jax
+from stm_jax.data.sources import Videos
 from stm_jax.moved import MODULES
+from tests.test_clips import root  # noqa: F401, a fixture
 
 NEEDS_TORCH = ("convert.torch_twin",)
 
@@ -22,12 +24,18 @@ def test_an_old_module_warns_and_is_the_new_one(old):
 
 def test_what_config_had_is_there_with_a_warning():
     with pytest.warns(
-        DeprecationWarning, match="stm_jax.config.Davis is stm_jax.data.config.Davis"
+        DeprecationWarning, match="stm_jax.config.Davis is stm_jax.data.sources.Davis"
     ):
         from stm_jax.config import Davis
-    assert Davis is stm_jax.data.config.Davis
+    assert Davis is stm_jax.data.sources.Davis
     with pytest.raises(ImportError, match="Nonsense"):
         from stm_jax.config import Nonsense  # noqa: F401
+
+
+def test_the_functions_of_sources_are_methods(root):  # noqa: F811
+    with pytest.warns(DeprecationWarning, match=r"videos_of\(source\) is source.videos\(\) now"):
+        from stm_jax.data.sources import videos_of
+    assert videos_of(Videos(root), "skip") == Videos(root).videos()
 
 
 def test_nothing_else_is_found():

@@ -12,9 +12,8 @@ from PIL import Image
 from stm_jax import weights
 from stm_jax.cli import main
 from stm_jax.data.benchmarks import BenchmarkSequence, benchmark_sequences
-from stm_jax.data.config import Coco
 from stm_jax.data.names import checked_name, file_below, written_below
-from stm_jax.data.sources import photographs_of
+from stm_jax.data.sources import Coco
 from stm_jax.errors import InputError
 from tests.benchmark_trees import davis2017, youtube_vos
 from tests.lively import lively_model
@@ -62,7 +61,7 @@ def test_coco_file_that_names_another_folder(tmp_path):
     file = tmp_path / "instances.json"
     file.write_text(json.dumps({"images": [image], "annotations": [outline]}))
     with pytest.raises(InputError, match=r"instances\.json: the name"):
-        photographs_of(Coco(images=tmp_path / "images", annotations=file))
+        Coco(images=tmp_path / "images", annotations=file).photographs()
 
 
 @pytest.mark.parametrize("name", [".", "..", "a/../../c", "cat\\..", "C:cat"])

@@ -168,6 +168,11 @@ def test_outputs_apart_from_inputs_and_from_each_other(tmp_path):
             check_outputs([data], files=[file])
     with pytest.raises(InputError, match="lies in what is read"):
         check_outputs([given], files=[given])
+    check_outputs([data, given.parent], files=[data / "a.json"], roots=[data])
+    (data / "a.json").write_text("mine")
+    for file in (data / "a.json", data / "in" / "a.json"):
+        with pytest.raises(InputError, match="lies in what is read"):
+            check_outputs([data], files=[file], roots=[data])
     with pytest.raises(InputError, match="two results"):
         check_outputs([], files=[plain / "a", plain / ".." / "plain" / "a"])
     with pytest.raises(InputError, match="make it, or give"):
@@ -193,7 +198,7 @@ def test_a_run_folder_may_have_results_beside_its_weights(tmp_path):
     "words",
     [
         "evaluate {d}/davis/Annotations/480p --dataset {d}/davis --protocol davis2017"
-        " --json {d}/davis/new.json",
+        " --json {d}/davis/ImageSets/new.json",
         "evaluate {d}/davis/Annotations/480p --dataset {d}/davis --protocol davis2017"
         " --csv {t}/a --html {t}/a",
         "benchmark-dataset {d}/davis --protocol davis2017 --out {d}/davis/out",

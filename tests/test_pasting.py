@@ -10,13 +10,13 @@ from PIL import Image
 
 from stm_jax.data import camera, clips, dust, pasting
 from stm_jax.data.clips import clip_from_photograph
-from stm_jax.data.config import DataConfig, Photographs
+from stm_jax.data.config import DataConfig
 from stm_jax.data.masks import write_mask
 from stm_jax.data.pasting import Layer, layer_from, paste, thing_of
 from stm_jax.data.paths import Motion
 from stm_jax.data.pipeline import clip_batches
 from stm_jax.data.samples import Sample, ids_of
-from stm_jax.data.sources import photographs_of
+from stm_jax.data.sources import Photographs
 from tests.test_clips import plain, plain_light, root  # noqa: F401, fixtures
 
 STILL = Motion(True, np.zeros((3, 2)))
@@ -44,7 +44,7 @@ def several(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def test_of_a_photograph_with_several_objects_one_is_pasted(several: pathlib.Path):
-    (sample,) = photographs_of(Photographs(several))
+    (sample,) = Photographs(several).photographs()
     ids = sample.ids()
     assert ids_of(ids).tolist() == [1, 2, 3, 4]
     rng = np.random.default_rng(0)
@@ -65,7 +65,7 @@ def test_a_tiny_object_is_pasted_where_there_is_no_other(several: pathlib.Path):
     ids = np.zeros((120, 160), np.uint8)
     ids[2:6, 150:154], ids[2:6, 10:13] = 1, 2
     write_mask(several / "masks/a.png", ids)
-    (sample,) = photographs_of(Photographs(several))
+    (sample,) = Photographs(several).photographs()
     assert np.array_equal(layer_from(sample, None, np.random.default_rng(0))[1], ids == 1)
 
 
@@ -73,7 +73,7 @@ def test_a_clip_follows_objects_of_one_photograph_apart(
     several: pathlib.Path,
     plain_light: None,  # noqa: F811
 ):
-    (sample,) = photographs_of(Photographs(several))
+    (sample,) = Photographs(several).photographs()
     most = 0
     for seed in range(12):
         clip = clip_from_photograph(sample, [], np.random.default_rng(seed), 3, 64, objects=2)
@@ -192,7 +192,7 @@ def test_the_own_object_of_a_clip_is_copied(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr(pasting, "COPY_SHARE", 1.0)
-    sample = photographs_of(Photographs(root))[0]
+    sample = Photographs(root).photographs()[0]
     two = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -220,7 +220,7 @@ def test_the_own_object_of_a_clip_is_copied(
 def test_what_wears_frames_touches_no_mask(
     several: pathlib.Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str
 ):
-    (sample,) = photographs_of(Photographs(several))
+    (sample,) = Photographs(several).photographs()
 
     def clip(share: float) -> clips.Clip:
         monkeypatch.setattr(module, name, share)
@@ -270,7 +270,7 @@ def test_shake_is_shared_by_what_is_pasted(root: pathlib.Path, monkeypatch):  # 
     monkeypatch.setattr(pasting, "CROSSING_SHARE", 0.0)
     monkeypatch.setattr("stm_jax.data.paths.BENT_SHARE", 0.0)
     monkeypatch.setattr(clips, "random_motion", lambda *_: Motion(False, shake))
-    sample = photographs_of(Photographs(root))[0]
+    sample = Photographs(root).photographs()[0]
     compared = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -297,5 +297,5 @@ def test_clip_i_is_the_same_whoever_makes_it(root: pathlib.Path, several: pathli
 
 
 def test_a_sample_of_one_object_is_cut_as_it_is(root: pathlib.Path):  # noqa: F811
-    sample: Sample = photographs_of(Photographs(root))[0]
+    sample: Sample = Photographs(root).photographs()[0]
     assert np.array_equal(layer_from(sample, None, np.random.default_rng(0))[1], sample.ids())

@@ -62,11 +62,16 @@ def test_what_is_trained_with_has_short_names():
 
 
 @pytest.mark.parametrize(
-    "code",
-    ["import stm_jax", "import stm_jax.train.config", "from stm_jax.train import TrainConfig"],
+    ("code", "heavy"),
+    [
+        ("import stm_jax, stm_jax.data", {"numpy", "cv2"}),
+        # A configuration names its sources, which know how to list pictures.
+        ("import stm_jax.train.config", {"av", "grain"}),
+        ("from stm_jax.train import TrainConfig", {"av", "grain"}),
+    ],
 )
-def test_jax_waits_until_it_is_asked_for(code):
-    assert not modules_after(code) & {"jax", "flax", "orbax", "numpy"}
+def test_jax_waits_until_it_is_asked_for(code, heavy):
+    assert not modules_after(code) & {"jax", "flax", "orbax", *heavy}
 
 
 def test_asking_for_fit_brings_jax():

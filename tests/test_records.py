@@ -15,18 +15,17 @@ from PIL import Image
 from stm_jax.commands.train import with_root
 from stm_jax.config import TINY
 from stm_jax.data import records
-from stm_jax.data.config import (
-    DataConfig,
+from stm_jax.data.config import DataConfig
+from stm_jax.data.pipeline import training_clips
+from stm_jax.data.sources import (
     Davis,
     Photographs,
     PreparedPhotographs,
     PreparedVideos,
-    Source,
     Videos,
     YoutubeVos,
 )
-from stm_jax.data.pipeline import training_clips
-from stm_jax.data.sources import photographs_of, videos_of
+from stm_jax.data.sources.protocol import Source
 from stm_jax.errors import InputError
 from stm_jax.train.config import StageConfig, TrainConfig
 from tests.benchmark_trees import boxes, davis2017, run_elsewhere
@@ -61,8 +60,8 @@ def test_clips_of_records_are_those_of_files(tmp_path: pathlib.Path, monkeypatch
     parts = {path.name[:31] for path in pathlib.Path(prepared.folder).glob("*train_*")}
     assert len(parts) > 1
 
-    pairs = list(zip(photographs_of(photographs), photographs_of(prepared), strict=True))
-    (there,), (here,) = videos_of(videos), videos_of(filmed)
+    pairs = list(zip(photographs.photographs(), prepared.photographs(), strict=True))
+    (there,), (here,) = videos.videos(), filmed.videos()
     assert (here.name, here.every) == (there.name, there.every) == ("zoo", 5)
     pairs += zip(there.samples, here.samples, strict=True)
     assert len(pairs) == 9
@@ -79,7 +78,7 @@ def test_davis_2016_stays_one_object(tmp_path: pathlib.Path):
     davis2017(tmp_path, {"cat": (3, 24, 32, (1, 2)), "dog": (2, 24, 32, (1,))})
     (tmp_path / "ImageSets/2016").symlink_to(tmp_path / "ImageSets/2017")
     source = Davis(tmp_path, year=2016, split="val")
-    videos = videos_of(PreparedVideos(prepare(source, tmp_path / "out")))
+    videos = PreparedVideos(prepare(source, tmp_path / "out")).videos()
     assert [(video.name, len(video.samples)) for video in videos] == [("cat", 3), ("dog", 2)]
     assert set(np.unique(videos[0].samples[0].ids())) == {0, 1}
 
@@ -88,8 +87,8 @@ def test_outlines_become_masks(tmp_path: pathlib.Path):
     left = {"image_id": 1, "segmentation": [[1, 2, 8, 2, 8, 9, 1, 9]]}
     right = {"image_id": 1, "segmentation": [[12, 4, 22, 4, 22, 14, 12, 14]]}
     source = coco(tmp_path, left, right)
-    (sample,) = photographs_of(PreparedPhotographs(prepare(source, tmp_path / "out")))
-    (drawn,) = photographs_of(source)
+    (sample,) = PreparedPhotographs(prepare(source, tmp_path / "out")).photographs()
+    (drawn,) = source.photographs()
     assert set(np.unique(sample.ids())) == {0, 1, 2}
     assert np.array_equal(sample.ids(), drawn.ids())
 
@@ -100,7 +99,7 @@ def test_masks_of_sbd_become_pictures(tmp_path: pathlib.Path):
     mask = square(v1=LEFT, v2=RIGHT)
     scipy.io.savemat(tmp_path / "inst/a.mat", {"GTinst": {"Segmentation": mask}})
     source = Photographs(tmp_path)
-    (sample,) = photographs_of(PreparedPhotographs(prepare(source, tmp_path / "out")))
+    (sample,) = PreparedPhotographs(prepare(source, tmp_path / "out")).photographs()
     assert np.array_equal(sample.ids(), mask)
 
 
@@ -139,7 +138,7 @@ class Davis2(tfds.core.GeneratorBasedBuilder):
 def test_the_davis_of_tfds_is_read(tmp_path: pathlib.Path):
     builder = Davis2(data_dir=tmp_path, file_format="array_record")
     builder.download_and_prepare()
-    (video,) = videos_of(PreparedVideos(str(builder.data_dir), split="validation"))
+    (video,) = PreparedVideos(str(builder.data_dir), split="validation").videos()
     assert (video.name, len(video.samples)) == ("dog", 4)
     for t, sample in enumerate(video.samples):
         picture, ids = sample.read()
@@ -148,7 +147,7 @@ def test_the_davis_of_tfds_is_read(tmp_path: pathlib.Path):
     source = PreparedVideos(str(builder.data_dir))
     assert any(masks.any() for masks in first_batches(source)[1::2])
     with pytest.raises(InputError, match=r"no split test in .*; there are train, validation"):
-        videos_of(dataclasses.replace(source, split="test"))
+        dataclasses.replace(source, split="test").videos()
 
 
 def test_tensorflow_is_not_needed(tmp_path: pathlib.Path, monkeypatch):
@@ -158,7 +157,8 @@ def test_tensorflow_is_not_needed(tmp_path: pathlib.Path, monkeypatch):
     none.write_text("raise ImportError('TensorFlow is wanted')")
     program = (
         "import pathlib, sys; sys.path.insert(0, sys.argv[1])\n"
-        "import prepare_data; from stm_jax.data import *\n"
+        "import prepare_data; from stm_jax.data.config import DataConfig\n"
+        "from stm_jax.data.sources import *\n"
         "from stm_jax.data.pipeline import training_clips\n"
         "root = pathlib.Path(sys.argv[2])\n"
         "prepare_data.main(prepare_data.Options(Videos(root), root / 'out', 'cat'))\n"
@@ -250,7 +250,7 @@ def test_bad_data_is_not_prepared(tmp_path: pathlib.Path, caplog: pytest.LogCapt
         prepare(Photographs(tmp_path / "in"), tmp_path / "out")
     assert not (tmp_path / "out/pictures_with_masks/some/1.0.0").exists()
     folder = prepare(Photographs(tmp_path / "in"), tmp_path / "out", bad_files="skip")
-    assert len(photographs_of(PreparedPhotographs(folder))) == 1
+    assert len(PreparedPhotographs(folder).photographs()) == 1
     assert "left out 1 of the 2" in caplog.text
 
 
@@ -258,14 +258,14 @@ def test_a_folder_of_another_kind_says_so(tmp_path: pathlib.Path, monkeypatch):
     write_pair(tmp_path / "in/a.jpg", tmp_path / "in/a.png", left=30)
     folder = prepare(Photographs(tmp_path / "in"), tmp_path / "out")
     with pytest.raises(InputError, match=r"holds photographs, not videos; .* PreparedPhotographs"):
-        videos_of(PreparedVideos(folder))
+        PreparedVideos(folder).videos()
     with pytest.raises(InputError, match=r"no dataset_info\.json, it holds a\.jpg, a\.png"):
-        photographs_of(PreparedPhotographs(str(tmp_path / "in")))
+        PreparedPhotographs(str(tmp_path / "in")).photographs()
     with pytest.raises(InputError, match="there is no such folder"):
-        photographs_of(PreparedPhotographs(str(tmp_path / "none")))
+        PreparedPhotographs(str(tmp_path / "none")).photographs()
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with opened_anew(), pytest.raises(InputError, match=r"pip install 'stm_jax\[tfds\]'"):
-        photographs_of(PreparedPhotographs(folder))
+        PreparedPhotographs(folder).photographs()
 
 
 def test_a_bucket_stays_a_bucket(tmp_path: pathlib.Path, monkeypatch):
@@ -275,6 +275,6 @@ def test_a_bucket_stays_a_bucket(tmp_path: pathlib.Path, monkeypatch):
     assert [source.folder for source in below] == ["gs://bucket/cats/1.0.0", "/data/dogs/1.0.0"]
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(InputError, match=r"gs://bucket/cats/1\.0\.0 is in a bucket .*\[gcs\]"):
-        videos_of(sources[0])
+        sources[0].videos()
     with pytest.raises(InputError, match="cannot be written to a bucket"):
         prepare(Videos(tmp_path), pathlib.Path("gs://bucket/cats"))

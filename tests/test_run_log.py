@@ -16,7 +16,9 @@ from tensorboardX.proto.event_pb2 import Event
 from stm_jax.config import TINY
 from stm_jax.nn.model import random_model
 from stm_jax.train import loop
+from stm_jax.train.log import RunLog, _remove_torn_end
 from stm_jax.train.pictures import picture_of
+from stm_jax.weights import checkpoints
 from tests.test_clips import root  # noqa: F401, a fixture
 from tests.test_train import config_for
 
@@ -41,7 +43,13 @@ def test_a_run_tells_what_it_does(
     monkeypatch: pytest.MonkeyPatch,
 ):
     config = dataclasses.replace(config_for(root), log_every=2)
+    done: list[str] = []
+    for owner, name in ((RunLog, "flush"), (checkpoints, "save")):
+        call = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *a, c=call, n=name: done.append(n) or c(*a))
     model = loop.fit(config, tmp_path)
+    # No line of a step that a checkpoint counts as done is lost in a power cut.
+    assert done == ["flush", "save"] * 4
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 3, 4, 6]  # stages end with steps 3 and 6
     assert [line["stage"] for line in lines] == [1, 1, 2, 2]
@@ -67,6 +75,16 @@ def test_a_run_tells_what_it_does(
         jax.tree.leaves(model.variables), jax.tree.leaves(again.variables), strict=True
     ):
         np.testing.assert_array_equal(leaf, expected)
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"step": 2, "lo', bytes(9), b'{"st' + bytes(4)])
+def test_half_a_line_at_the_end_of_a_log_goes(tmp_path, torn):
+    log = tmp_path / "log.jsonl"
+    _remove_torn_end(log)
+    assert not log.exists()
+    log.write_bytes(b'{"step": 1}\n' + torn)
+    _remove_torn_end(log)
+    assert log.read_bytes() == b'{"step": 1}\n'
 
 
 def test_a_picture_shows_frame_truth_and_prediction():

@@ -13,10 +13,10 @@ from PIL import Image, ImageFilter
 from stm_jax.data import pipeline
 from stm_jax.data.clips import clip_from_video
 from stm_jax.data.coco import filled, run_lengths
-from stm_jax.data.config import Coco, DataConfig, Davis, Photographs, Videos, YoutubeVos
+from stm_jax.data.config import DataConfig
 from stm_jax.data.pipeline import training_clips
 from stm_jax.data.samples import Sample
-from stm_jax.data.sources import photographs_of, videos_of
+from stm_jax.data.sources import Coco, Davis, Photographs, Videos, YoutubeVos
 from stm_jax.errors import InputError
 from tests.benchmark_trees import OTHER_PALETTE, davis2017, write_palette
 from tests.test_clips import write_pair
@@ -66,7 +66,7 @@ def youtube(root: pathlib.Path, shown: dict[int, tuple[int, ...]], name: str = "
 def test_photographs_and_their_masks_are_found(tmp_path: pathlib.Path, images: str, masks: str):
     for name in ("a", "b"):
         write_pair(tmp_path / images / f"{name}.jpg", tmp_path / masks / f"{name}.png", left=30)
-    samples = photographs_of(Photographs(tmp_path))
+    samples = Photographs(tmp_path).photographs()
     assert [sample.image.name for sample in samples] == ["a.jpg", "b.jpg"]
     image, mask = samples[1].read()
     assert (image.dtype, image.shape) == (np.uint8, (64, 96, 3))
@@ -79,7 +79,7 @@ def test_in_voc_only_some_images_have_objects_and_void_is_background(tmp_path: p
     mask = square(v255=(slice(1, 10), slice(0, 9)), v1=LEFT, v2=RIGHT)
     mask[LEFT] = 1
     write_palette(tmp_path / "SegmentationObject/two.png", mask)
-    (sample,) = photographs_of(Photographs(tmp_path))
+    (sample,) = Photographs(tmp_path).photographs()
     assert sample.image.name == "two.jpg"
     ids = sample.ids()
     assert np.array_equal(ids, np.where(mask == 255, 0, mask))
@@ -93,7 +93,7 @@ def test_masks_of_sbd_are_mat_files(tmp_path: pathlib.Path):
     expected = square(v1=LEFT, v2=RIGHT)
     instances = {"Segmentation": expected, "Categories": np.array([[15], [7]])}
     scipy.io.savemat(tmp_path / "inst/two.mat", {"GTinst": instances}, do_compression=True)
-    (sample,) = photographs_of(Photographs(tmp_path))
+    (sample,) = Photographs(tmp_path).photographs()
     assert sample.image.name == "two.jpg"
     assert np.array_equal(sample.read()[1], expected)
     content = (tmp_path / "inst/two.mat").read_bytes()
@@ -106,7 +106,7 @@ def test_masks_of_sbd_are_mat_files(tmp_path: pathlib.Path):
 def test_the_kind_of_a_mask_is_found(tmp_path: pathlib.Path, mode: str):
     write_image(tmp_path / "a.jpg")
     Image.fromarray(square(v255=LEFT)).convert(mode).save(tmp_path / "a.png")
-    (sample,) = photographs_of(Photographs(tmp_path))
+    (sample,) = Photographs(tmp_path).photographs()
     assert np.array_equal(sample.ids(), square(v1=LEFT))
 
 
@@ -124,7 +124,7 @@ def test_instances_of_coco_become_ids(tmp_path: pathlib.Path):
     plain = [WIDTH * HEIGHT - 2 * HEIGHT, HEIGHT, HEIGHT]  # runs go down, then to the right
     column = {"image_id": 1, "segmentation": {"counts": plain, "size": [HEIGHT, WIDTH]}}
     crowd = {"image_id": 1, "segmentation": {"counts": [0, 384], "size": [16, 24]}, "iscrowd": 1}
-    (sample,) = photographs_of(coco(tmp_path, left, column, crowd))
+    (sample,) = coco(tmp_path, left, column, crowd).photographs()
     assert sample.image.name == "1.jpg"  # the other has no objects
     expected = square(v1=LEFT)  # the larger is 1
     expected[:, 22] = 2
@@ -134,7 +134,7 @@ def test_instances_of_coco_become_ids(tmp_path: pathlib.Path):
 def test_a_small_instance_lies_over_a_large_one(tmp_path: pathlib.Path):
     small = {"image_id": 0, "segmentation": [[2, 2, 5, 2, 5, 5, 2, 5]]}
     large = {"image_id": 0, "segmentation": [[0, 0, 24, 0, 24, 16, 0, 16], [1, 1, 2, 1, 2, 2]]}
-    (sample,) = photographs_of(coco(tmp_path, small, large))
+    (sample,) = coco(tmp_path, small, large).photographs()
     ids = sample.ids()
     assert (ids == 2).sum() == 9
     assert (ids == 1).sum() == HEIGHT * WIDTH - 9
@@ -159,7 +159,7 @@ def test_compressed_run_lengths():
 
 def test_runs_of_another_size_are_refused(tmp_path: pathlib.Path):
     wrong = {"image_id": 0, "segmentation": {"counts": [5, 5], "size": [HEIGHT, WIDTH]}}
-    (sample,) = photographs_of(coco(tmp_path, wrong))
+    (sample,) = coco(tmp_path, wrong).photographs()
     with pytest.raises(InputError, match=r"instances\.json: .* 10 pixels long .* 24x16"):
         sample.read()
 
@@ -173,19 +173,19 @@ def test_lists_and_resolutions_of_davis(tmp_path: pathlib.Path):
     pair = "/JPEGImages/480p/cat/00000.png /Annotations/480p/cat/00000.png\n"
     (tmp_path / "ImageSets/480p/val.txt").write_text(pair)
 
-    (dog,) = videos_of(Davis(tmp_path))
+    (dog,) = Davis(tmp_path).videos()
     assert (dog.name, len(dog.samples), dog.every) == ("dog", 2, 1)
-    (cat,) = videos_of(Davis(tmp_path, year=2016, split="val"))
+    (cat,) = Davis(tmp_path, year=2016, split="val").videos()
     assert set(np.unique(cat.samples[0].ids())) == {0, 1}  # all objects are one
-    both = videos_of(Davis(tmp_path, split="val", resolution="Full-Resolution"))
+    both = Davis(tmp_path, split="val", resolution="Full-Resolution").videos()
     assert [video.name for video in both] == ["cat", "dog"]
     assert set(np.unique(both[0].samples[0].ids())) == {0, 1, 2}
     assert both[0].samples[0].image.parent.parent.name == "Full-Resolution"
-    assert [video.name for video in videos_of(Videos(tmp_path))] == ["cat", "dog"]
+    assert [video.name for video in Videos(tmp_path).videos()] == ["cat", "dog"]
     with pytest.raises(InputError, match=r"looked for .*trainval\.txt; there are .*val\.txt"):
-        videos_of(Davis(tmp_path, split="trainval"))
+        Davis(tmp_path, split="trainval").videos()
     with pytest.raises(InputError, match=r"1080p: no such folder; .* holds 480p, Full-Resolution"):
-        videos_of(Davis(tmp_path, resolution="1080p"))
+        Davis(tmp_path, resolution="1080p").videos()
 
 
 def test_clips_of_youtube_vos_are_cut_from_annotated_frames(tmp_path: pathlib.Path):
@@ -194,7 +194,7 @@ def test_clips_of_youtube_vos_are_cut_from_annotated_frames(tmp_path: pathlib.Pa
     for frame in range(40):
         write_image(every / f"{frame:05d}.jpg")
     for folder in ("train", "train_all_frames"):
-        (video,) = videos_of(YoutubeVos(tmp_path / folder))
+        (video,) = YoutubeVos(tmp_path / folder).videos()
         stems = [sample.image.stem for sample in video.samples]
         assert stems == [f"{frame:05d}" for frame in range(0, 40, 5)]
         assert video.every == 5
@@ -203,7 +203,7 @@ def test_clips_of_youtube_vos_are_cut_from_annotated_frames(tmp_path: pathlib.Pa
 
 def test_a_skip_counts_frames_of_the_video(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
     youtube(tmp_path, {frame: (1,) for frame in range(0, 200, 5)})
-    (video,) = videos_of(YoutubeVos(tmp_path))
+    (video,) = YoutubeVos(tmp_path).videos()
     read: list[pathlib.Path] = []
     original = Sample.ids
     monkeypatch.setattr(Sample, "ids", lambda self: read.append(self.image) or original(self))
@@ -219,7 +219,7 @@ def test_a_skip_counts_frames_of_the_video(tmp_path: pathlib.Path, monkeypatch: 
 
 def test_an_object_that_comes_later_is_background(tmp_path: pathlib.Path):
     youtube(tmp_path, {0: (3,), 5: (1, 3), 10: (1, 3)})
-    (video,) = videos_of(YoutubeVos(tmp_path))
+    (video,) = YoutubeVos(tmp_path).videos()
     assert np.array_equal(video.samples[0].ids(), square(v3=RIGHT))  # alone, and still object 3
     late = 0
     for seed in range(12):
@@ -255,7 +255,7 @@ def test_saliency_masks_are_cut_at_half_and_that_is_told_once(tmp_path, caplog):
         wanted.append(np.asarray(soft) >= 128)
         write_image(tmp_path / f"images/{number}.jpg")
     with caplog.at_level(logging.WARNING, "stm_jax.data"):
-        samples = photographs_of(Photographs(tmp_path))
+        samples = Photographs(tmp_path).photographs()
         for sample, half in zip(samples, wanted, strict=True):
             np.testing.assert_array_equal(sample.ids(), half)
     assert len(caplog.records) == 1 and "cut at half" in caplog.text
@@ -270,5 +270,5 @@ def test_255_alone_is_void_in_videos_of_several_objects(tmp_path, palette):
         (tmp_path / "Annotations/a").mkdir(parents=True, exist_ok=True)
         image.save(tmp_path / f"Annotations/a/{number}.png")
         write_image(tmp_path / f"JPEGImages/a/{number}.jpg")
-    (video,) = videos_of(Videos(tmp_path))
+    (video,) = Videos(tmp_path).videos()
     assert [np.unique(sample.ids()).tolist() for sample in video.samples] == [[0, 1], [0], [0, 2]]

@@ -13,8 +13,9 @@ import pytest
 import stm_jax
 from stm_jax.commands.train import changed, with_root
 from stm_jax.config import TINY
-from stm_jax.data.config import DataConfig, Photographs
+from stm_jax.data.config import DataConfig
 from stm_jax.data.pipeline import training_clips
+from stm_jax.data.sources import Photographs
 from stm_jax.errors import InputError
 from stm_jax.nn.model import Model, random_model
 from stm_jax.train.config import StageConfig, TrainConfig

@@ -73,9 +73,11 @@ def inputs(tmp_path_factory) -> pathlib.Path:
 
 
 def start(program: str, *words: object) -> subprocess.Popen:
+    # A test run under nohup would hand down that SIGHUP is ignored.
+    heard = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
     paths = os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, words)],
+        [sys.executable, "-c", heard + program, *map(str, words)],
         env=os.environ | {"PYTHONPATH": paths},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -125,7 +127,7 @@ def test_a_command_that_does_not_come_back_is_ended(inputs, tmp_path):
 
 
 def test_nohup_is_heeded(inputs, tmp_path):
-    program = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)" + SLOW
+    program = "signal.signal(signal.SIGHUP, signal.SIG_IGN)" + SLOW
     process = start(program, *segment(inputs, tmp_path / "out"))
     read_until(process, "step")
     process.send_signal(signal.SIGHUP)
@@ -149,7 +151,10 @@ from stm_jax.processes import end_with_parent
 if __name__ == "__main__":
     context = multiprocessing.get_context("spawn")
     pool = concurrent.futures.ProcessPoolExecutor(2, context, end_with_parent)
-    print(*{pool.submit(os.getpid).result() for _ in range(8)}, flush=True)
+    at_work = [pool.submit(time.sleep, 0.5) for _ in range(2)]
+    for each in at_work:  # one that is still being started would complain
+        each.result()
+    print(*(each.pid for each in multiprocessing.active_children()), flush=True)
     jobs = [pool.submit(time.sleep, 60) for _ in range(6)]
     time.sleep(60)
 """

@@ -14,7 +14,8 @@ import stm_jax
 from stm_jax.catalogue import chosen_read, read_to_train
 from stm_jax.cli import main
 from stm_jax.config import TINY
-from stm_jax.data.config import DataConfig, Photographs, Videos
+from stm_jax.data.config import DataConfig
+from stm_jax.data.sources import Photographs, Videos
 from stm_jax.errors import InputError
 from stm_jax.nn.model import random_model
 from stm_jax.nn.stm import STM
@@ -236,14 +237,15 @@ def test_the_command_trains_and_says_how_to_use_it(
     recipe.write_text(
         "from pathlib import Path\n"
         "from stm_jax.config import TINY\n"
-        "from stm_jax.data import DataConfig, Photographs\n"
+        "from stm_jax.data.config import DataConfig\n"
+        "from stm_jax.data.sources import Photographs\n"
         "from stm_jax.train import StageConfig, TrainConfig\n"
         "def get_config():\n"
         "    data = DataConfig((Photographs(Path('.')),), size=32, batch_size=2)\n"
         "    stage = StageConfig(data, steps=2, learning_rate=1e-3, warmup_steps=1)\n"
         "    return TrainConfig(model=TINY, stages=(stage,), log_every=1)\n"
     )
-    run = tmp_path.with_name(f"{tmp_path.name}-run")  # outside of the data
+    run = tmp_path / "run"
     arguments = ["train", "--config", str(recipe), "--data", str(root), "--run-folder", str(run)]
     assert main(arguments) == 0
     assert f"--weights {run}" in capsys.readouterr().out

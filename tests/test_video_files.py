@@ -268,6 +268,18 @@ def test_writer(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["out.mp4"]
 
 
+def test_the_same_frames_give_the_same_file(tmp_path):
+    contents = set()
+    for name in ("a.mp4", "b.mp4"):
+        with VideoWriter(tmp_path / name, HEIGHT, WIDTH, 24) as writer:
+            for index in range(60):
+                writer.write(picture(index))
+        contents.add((tmp_path / name).read_bytes())
+    (content,) = contents
+    # What differs once in a few times is switched off; x264 notes its settings in the file.
+    assert b"mbtree=0" in content
+
+
 def test_writer_without_x264(tmp_path, monkeypatch):
     monkeypatch.setattr(av, "codecs_available", av.codecs_available - {"libx264"})
     with VideoWriter(tmp_path / "out.mp4", HEIGHT, WIDTH, 25) as writer:

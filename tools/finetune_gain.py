@@ -19,9 +19,8 @@ import tyro
 import stm_jax
 from stm_jax.commands.shared.options import ModelOptions
 from stm_jax.commands.train import changed, load_config, with_root
-from stm_jax.data.config import Videos
 from stm_jax.data.samples import Video
-from stm_jax.data.sources import videos_of
+from stm_jax.data.sources import Videos
 from stm_jax.eval.davis import region_similarity
 from stm_jax.runtime.freed_memory import keep_freed_memory
 from stm_jax.train.loop import fit
@@ -88,7 +87,7 @@ def main(options: Options) -> None:
     rows = []
     print("| sequence | frames | given | J before | J after | gain | minutes of training |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for video in videos_of(Videos(options.videos)):
+    for video in Videos(options.videos).videos():
         if video.name not in options.sequences:
             continue
         given = given_of(len(video.samples), options.frames)

@@ -2,7 +2,7 @@
 
     python tools/prepare_data.py --out prepared --name davis2017-train davis --folder DAVIS
 
-The kind of the source and its options are those of stm_jax/config.py. Every frame and mask is
+The kind of the source and its options are those of stm_jax/data/sources. Every frame and mask is
 decoded before anything is written, and every record is read back and compared with what the index
 says: counts, sizes, ids, SHA-256. Stop it at any time: files have their final names only when they
 are whole, and the same command begins again; where they are there already, it only verifies them.
@@ -12,40 +12,36 @@ copy that to a bucket first and give gs://... (`pip install 'stm_jax[gcs]'`).
 """
 
 import dataclasses
+import functools
+import operator
 import pathlib
 import shutil
 import sys
 import tempfile
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import rich.console
 import rich.progress
 import tyro
 
 from stm_jax.data.bad_files import BadFiles
-from stm_jax.data.config import (
-    Coco,
-    Davis,
-    Photographs,
-    PhotographSource,
-    PreparedPhotographs,
-    PreparedVideos,
-    Videos,
-    YoutubeVos,
-)
+from stm_jax.data.config import KINDS
 from stm_jax.data.records import count_records, index_of, prepared_photographs, prepared_videos
 from stm_jax.data.samples import Video
+from stm_jax.data.sources.protocol import PhotographSource, Prepared, VideoSource
 from stm_jax.errors import InputError
+
+if TYPE_CHECKING:
+    FromFiles = PhotographSource | VideoSource
+else:
+    FromFiles = functools.reduce(operator.or_, (k for k in KINDS if not issubclass(k, Prepared)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What is written, and where."""
 
-    source: Annotated[
-        Davis | YoutubeVos | Videos | Photographs | Coco,
-        tyro.conf.arg(name=""),
-    ]
+    source: Annotated[FromFiles, tyro.conf.arg(name="")]
     """What is read."""
     out: pathlib.Path
     """The folder that gets pictures_with_masks/NAME/1.0.0."""
@@ -81,8 +77,7 @@ def _write(options: Options, folder: pathlib.Path) -> None:
     frames = sum(len(video.samples) for video in content)
     with _progress() as bar:
         task = bar.add_task("reading", total=frames)
-        where = str(source.images if isinstance(source, Coco) else source.folder)
-        good = described(content, options.bad_files, where, lambda n: bar.advance(task, n))
+        good = described(content, options.bad_files, source.place, lambda n: bar.advance(task, n))
     for left in folder.parent.glob("incomplete.*"):  # of a run that was killed
         shutil.rmtree(left)
     with _progress() as bar, quietly():
@@ -132,8 +127,8 @@ def _plain(value: object) -> object:
 
 def _content(folder: pathlib.Path, kind: str) -> list[Video]:
     if kind == "videos":
-        return prepared_videos(PreparedVideos(str(folder)))
-    samples = prepared_photographs(PreparedPhotographs(str(folder)))
+        return prepared_videos(str(folder))
+    samples = prepared_photographs(str(folder))
     return [Video(sample.image.name, (sample,)) for sample in samples]
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from stm_jax.benchmark.folder import BenchmarkFolder
 from stm_jax.benchmark.plan import Program
 from stm_jax.benchmark.work import follow
+from stm_jax.checks import shown
 from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.data.image_files import read_rgb, write_png
 from stm_jax.errors import InputError
@@ -165,7 +166,7 @@ def look_up_to(
 
 def no_such_frame(number: int, last: int) -> InputError:
     """Returns the error that tells of it."""
-    return InputError(f"there is no frame {number}: the last is frame {last}")
+    return InputError(f"there is no frame {shown(number)}: the last is frame {last}")
 
 
 def _sheet(

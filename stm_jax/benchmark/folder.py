@@ -17,11 +17,11 @@ from stm_jax.data.names import checked_name, written_below
 from stm_jax.files import (
     flush,
     is_whole_png,
-    read_json,
     remove_unfinished,
     write_json,
     writing_whole,
 )
+from stm_jax.json_files import read_json
 from stm_jax.runtime.claim import make_folder
 from stm_jax.runtime.results import ResultsFolder
 from stm_jax.version import __version__

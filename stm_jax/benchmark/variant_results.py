@@ -1,12 +1,12 @@
 """The table of `stm-jax variants`: as CSV, Markdown and a page."""
 
 import inspect
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stm_jax.files import write_csv, write_whole
+from stm_jax.json_files import load_json
 from stm_jax.report.page_of_variants import write_variants_page
 from stm_jax.text import utf_8
 
@@ -37,9 +37,9 @@ def finished_row(
     files; the memory is the largest of the sequences', by its shapes; the peak is of the device
     where that tells, else of the whole process.
     """
-    noted = [json.loads(path.read_text()) for path in sorted(folder.glob("sequences/*.json"))]
+    noted = [load_json(path) for path in sorted(folder.glob("sequences/*.json"))]
     scores = folder / "scores.json"
-    found = json.loads(scores.read_text())["global"] if scores.is_file() else {}
+    found = load_json(scores)["global"] if scores.is_file() else {}
     frames = sum(each["frames"] for each in noted)
     seconds = sum(each["segment_seconds"] for each in noted)
     row = {

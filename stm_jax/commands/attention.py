@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from stm_jax.benchmark.attention import Frame, Ids, look_up_to, no_such_frame
+from stm_jax.checks import shown
 from stm_jax.commands.shared.options import ModelOptions, VideoOptions
 from stm_jax.data.image_files import write_png
 from stm_jax.data.video_files import Frames, ImageFolder
@@ -48,7 +49,7 @@ class Attention:
         ids_there = sorted(set(np.unique(first_mask).tolist()) - {0})
         if self.object is not None and self.object not in ids_there:
             raise InputError(
-                f"{self.video.first_mask} has no object {self.object}: give --object "
+                f"{self.video.first_mask} has no object {shown(self.object)}: give --object "
                 f"{' or '.join(map(str, ids_there))}"
             )
 
@@ -68,12 +69,12 @@ class Attention:
 
             looked = look_up_to(frames.read, answer, segmenter, self.frame, self.pixel)
         attention, pictures, ids = looked
-        shown = self.object or int(ids[self.frame][self.pixel]) or ids_there[0]
-        index = segmenter.object_ids.index(shown)
-        sheet = Sheet(attention, index, shown, self.pixel, self.frame, pictures, ids)
+        asked = self.object or int(ids[self.frame][self.pixel]) or ids_there[0]
+        index = segmenter.object_ids.index(asked)
+        sheet = Sheet(attention, index, asked, self.pixel, self.frame, pictures, ids)
         write_png(self.out, sheet.draw())
         in_memory = sum(number >= 0 for number in attention.frame_numbers.tolist())
-        print(f"object {shown}, {in_memory} frames in memory: {self.out}")
+        print(f"object {asked}, {in_memory} frames in memory: {self.out}")
 
     def _check_out(self) -> None:
         self.model.check()
@@ -86,13 +87,14 @@ class Attention:
     def _check_place(self, frames: Frames) -> None:
         if self.frame < 1:
             raise InputError(
-                f"--frame is {self.frame}: give 1 or more; frame 0 has its mask, and asks nothing"
+                f"--frame is {shown(self.frame)}: give 1 or more; frame 0 has its mask, and asks"
+                " nothing"
             )
         if isinstance(frames, ImageFolder) and self.frame >= frames.count:
             raise no_such_frame(self.frame, frames.count - 1)  # a video's own count may be wrong
         row, column = self.pixel
         if not (0 <= row < frames.height and 0 <= column < frames.width):
             raise InputError(
-                f"there is no pixel at row {row}, column {column}: the frames have rows 0 to "
-                f"{frames.height - 1} and columns 0 to {frames.width - 1}"
+                f"there is no pixel at row {shown(row)}, column {shown(column)}: the frames have"
+                f" rows 0 to {frames.height - 1} and columns 0 to {frames.width - 1}"
             )

@@ -39,7 +39,11 @@ class Evaluate:
           InputError: nothing can be scored, or `strict` and something is wrong with a prediction.
           OSError: a result cannot be written.
         """
-        check_outputs([self.predictions, self.dataset], files=(self.json, self.csv, self.html))
+        check_outputs(
+            [self.predictions, self.dataset],
+            files=(self.json, self.csv, self.html),
+            roots=[self.dataset],
+        )
         score(
             self.predictions,
             self.data.of(self.dataset),

@@ -1,14 +1,18 @@
 """`stm-jax train`: train a model by a configuration file, or go on with a run."""
 
+import contextlib
 import dataclasses
+import difflib
+import io
 import logging
+import os
 import pathlib
 
 import tyro
 
 from stm_jax.catalogue import answer_of
-from stm_jax.checks import check_types, shown
-from stm_jax.data.config import DataConfig, Prepared, Source
+from stm_jax.checks import called, check_types, kinds_of, shown
+from stm_jax.data.config import DataConfig
 from stm_jax.errors import InputError
 from stm_jax.runtime.outputs import check_outputs, weights_read
 from stm_jax.train.checks import check_train
@@ -91,56 +95,70 @@ def load_config(path: pathlib.Path) -> TrainConfig:
     Raises:
       InputError: there is no such file, it cannot be run, or it gives no configuration.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # which says no of a name that is too long, too
         raise InputError(f"no configuration {path}; give a file such as configs/stm_r18.py")
     config = answer_of(path, "get_config")
     if not isinstance(config, TrainConfig):
         raise InputError(
-            f"get_config() of {path} returns {shown(repr(config))}: return a TrainConfig; see "
+            f"get_config() of {path} returns {_kind(config)}: return a TrainConfig; see "
             "configs/stm_r18.py"
         )
-    check_types(config)
+    try:
+        check_types(config)
+    except InputError as error:
+        raise InputError(f"get_config() of {path}: {error}") from error
     return config
+
+
+def _kind(answer: object) -> str:
+    return "None" if answer is None else f"a {type(answer).__name__}"
 
 
 def changed(config: TrainConfig, changes: tuple[str, ...]) -> TrainConfig:
     """Returns the configuration with NAME=VALUE changes, nested names joined by dots.
 
     Raises:
-      InputError: a change is not of that form.
-      SystemExit: a name or a value is wrong; what was meant has been suggested on stderr.
+      InputError: a change is not of that form, or its name or its value is wrong.
     """
-    arguments = []
     for change in changes:
         name, equals, value = change.partition("=")
         if not equals:
-            raise InputError(f"{change} is no change of the configuration: give NAME=VALUE")
-        arguments += [f"--{name.replace('_', '-')}", *(value.split(",") if value else ())]
-    if not arguments:
-        return config
-    return tyro.cli(
-        TrainConfig,
-        prog="stm-jax train: NAME=VALUE",
-        default=config,
-        args=arguments,
-        config=(tyro.conf.AvoidSubcommands,),  # the kind of a source stays what it is
-    )
+            raise InputError(f"{shown(change)} is no change of the configuration: give NAME=VALUE")
+        setting = name.replace("-", "_")
+        kinds = kinds_of(config)
+        if setting not in kinds:
+            near = difflib.get_close_matches(setting, kinds, 3) or ["seed", "stages.0.steps"]
+            raise InputError(
+                f"the configuration has no {shown(name)}: perhaps you meant {' or '.join(near)}"
+            )
+        try:
+            with contextlib.redirect_stderr(io.StringIO()):  # where tyro draws a box
+                config = tyro.cli(
+                    TrainConfig,
+                    default=config,
+                    args=[f"--{name.replace('_', '-')}", *(value.split(",") if value else ())],
+                    config=(tyro.conf.AvoidSubcommands,),  # the kind of a source stays what it is
+                    console_outputs=False,
+                )
+        except SystemExit as error:
+            raise InputError(
+                f"{setting} is {shown(repr(value))}: give {called(kinds[setting])}"
+            ) from error
+    return config
 
 
 def with_root(config: TrainConfig, root: pathlib.Path) -> TrainConfig:
     """Returns the configuration with its paths below `root`, `start_from` if it is there."""
 
     def data_below(data: DataConfig) -> DataConfig:
-        sources = [dataclasses.replace(s, **_paths_below(s, root)) for s in data.sources]
-        return dataclasses.replace(data, sources=tuple(sources))
+        return dataclasses.replace(data, sources=tuple(each.below(root) for each in data.sources))
 
     stages = [dataclasses.replace(s, data=data_below(s.data)) for s in config.stages]
+    trunk = None if config.trunk is None else root / config.trunk
     start = config.start_from
     if start is not None and (root / start).exists():
         start = str(root / start)  # else it is a bundled name, or a path of the command line
-    return dataclasses.replace(
-        config, **_paths_below(config, root), start_from=start, stages=tuple(stages)
-    )
+    return dataclasses.replace(config, trunk=trunk, start_from=start, stages=tuple(stages))
 
 
 def paths_read(config: TrainConfig) -> list[pathlib.Path]:
@@ -149,11 +167,3 @@ def paths_read(config: TrainConfig) -> list[pathlib.Path]:
     fields = [getattr(item, f.name) for item in items for f in dataclasses.fields(item)]
     paths = [field for field in fields if isinstance(field, pathlib.Path)]
     return paths + weights_read(config.start_from)
-
-
-def _paths_below(item: Source | TrainConfig, root: pathlib.Path) -> dict[str, pathlib.Path | str]:
-    """Returns the paths among the fields, below `root`."""
-    if isinstance(item, Prepared):
-        return {"folder": item.folder if "://" in item.folder else str(root / item.folder)}
-    fields = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
-    return {name: root / f for name, f in fields.items() if isinstance(f, pathlib.Path)}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from stm_jax.benchmark.folder import BenchmarkFolder
 from stm_jax.benchmark.variant_results import finished_row, table_line, write_results
+from stm_jax.checks import shown
 from stm_jax.commands.benchmark_dataset import BenchmarkDataset, hash_of_data
 from stm_jax.commands.shared.options import (
     BenchmarkOptions,
@@ -22,7 +23,8 @@ from stm_jax.commands.shared.options import (
     ResultOptions,
 )
 from stm_jax.errors import InputError
-from stm_jax.files import read_json, write_json
+from stm_jax.files import write_json
+from stm_jax.json_files import read_json
 from stm_jax.processes import end_with_parent
 from stm_jax.runtime.claim import claimed
 from stm_jax.runtime.freed_memory import keep_freed_memory
@@ -193,8 +195,10 @@ def chosen_variants(file: pathlib.Path | None, names: Sequence[str]) -> "tuple[V
     if len(known) < len(variants) or len(set(known)) < len(known) or not known:
         raise InputError(f"get_variants() of {file} must return Variants of different names")
     for name in known:
-        if not re.fullmatch(r"\w[\w.-]*", name):
-            raise InputError(f"{name!r} cannot be a variant's name: a folder is called so")
+        if not (isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name)):
+            raise InputError(
+                f"{shown(repr(name))} in {file} cannot be a variant's name: a folder is called so"
+            )
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(f"no variant {', '.join(unknown)}: there is {', '.join(known)}")

@@ -1,121 +1,21 @@
-"""What training is fed with, as frozen dataclasses. Standard library only."""
+"""What a stage of training is fed with."""
 
 import dataclasses
-import pathlib
-from typing import Literal
+import functools
+import operator
+from typing import TYPE_CHECKING, Literal
 
+from stm_jax.data import sources
+from stm_jax.data.sources.protocol import Source
 
-@dataclasses.dataclass(frozen=True)
-class Folder:
-    """A folder on disk; which layout of its kind it has is found (`data/sources.py` has them all).
+KINDS = tuple(kind for kind in vars(sources).values() if dataclasses.is_dataclass(kind))
+"""The kinds of source that there are: all that `stm_jax.data.sources` lists."""
 
-    Attributes:
-        folder: Which.
-        weight: Share of the clips, beside the weights of the other sources. Photographs of weight 0
-            are only pasted over other clips; videos of weight 0 are not used.
-        kind: Says in a run's config.json which source this is.
-    """
-
-    folder: pathlib.Path
-    weight: float = 1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Photographs(Folder):
-    """Photographs with masks: DUTS, ECSSD, MSRA10K, PASCAL VOC, SBD or folders like theirs."""
-
-    kind: Literal["photographs"] = "photographs"
-
-
-@dataclasses.dataclass(frozen=True)
-class Coco:
-    """Photographs with the instances of a COCO annotations file; regions of crowds are left out.
-
-    Attributes:
-        annotations: The JSON file, such as annotations/instances_train2017.json.
-        images: The folder that its file names are in, such as train2017.
-        weight: As of `Folder`.
-        kind: As of `Folder`.
-    """
-
-    annotations: pathlib.Path
-    images: pathlib.Path
-    weight: float = 1.0
-    kind: Literal["coco"] = "coco"
-
-
-@dataclasses.dataclass(frozen=True)
-class Davis(Folder):
-    """The videos of a split of DAVIS, a folder that holds JPEGImages, Annotations and ImageSets.
-
-    Attributes:
-        year: Whose list it is, 2016 or 2017; in 2016 all objects of a video are one.
-        split: A list in ImageSets: train, val or trainval.
-        resolution: A folder in JPEGImages: 480p or Full-Resolution.
-    """
-
-    year: Literal[2016, 2017] = 2017
-    split: str = "train"
-    resolution: str = "480p"
-    kind: Literal["davis"] = "davis"
-
-
-@dataclasses.dataclass(frozen=True)
-class YoutubeVos(Folder):
-    """The videos of YouTube-VOS 2018 or 2019, and others that are not annotated in every frame.
-
-    The folder holds JPEGImages, Annotations and meta.json, such as youtube-vos/train; of
-    train_all_frames, whose annotations lie beside it, the annotated frames are taken. Clips are
-    cut from the annotated frames, there every fifth.
-    """
-
-    kind: Literal["youtube-vos"] = "youtube-vos"
-
-
-@dataclasses.dataclass(frozen=True)
-class Videos(Folder):
-    """All videos of a folder in the layout of DAVIS, with or without 480p, and without lists."""
-
-    kind: Literal["videos"] = "videos"
-
-
-@dataclasses.dataclass(frozen=True)
-class Prepared:
-    """ArrayRecord files that `tools/prepare_data.py` has written.
-
-    Attributes:
-        folder: What holds dataset_info.json, also in a bucket (gs://...): text, for a path would
-            lose one of the two slashes.
-        weight: As of `Folder`.
-        kind: As of `Folder`.
-    """
-
-    folder: str
-    weight: float = 1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class PreparedPhotographs(Prepared):
-    """Photographs that `tools/prepare_data.py` has written."""
-
-    kind: Literal["prepared-photographs"] = "prepared-photographs"
-
-
-@dataclasses.dataclass(frozen=True)
-class PreparedVideos(Prepared):
-    """Videos that `tools/prepare_data.py` has written, or TFDS its `davis`.
-
-    Attributes:
-        split: train, or of the `davis` of TFDS also validation.
-    """
-
-    split: str = "train"
-    kind: Literal["prepared-videos"] = "prepared-videos"
-
-
-PhotographSource = Photographs | Coco | PreparedPhotographs
-VideoSource = Davis | YoutubeVos | Videos | PreparedVideos
-Source = PhotographSource | VideoSource
+if TYPE_CHECKING:
+    AnySource = Source
+else:
+    # What the command line and the checks of types choose from.
+    AnySource = functools.reduce(operator.or_, KINDS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +38,7 @@ class DataConfig:
             fifth frame is annotated, 25 leaves out 5 annotated ones.
     """
 
-    sources: tuple[Source, ...] = ()
+    sources: tuple[AnySource, ...] = ()
     held_back: tuple[str, ...] = ()
     bad_files: Literal["refuse", "skip"] = "refuse"
     pasted: int = 1

@@ -4,20 +4,23 @@ import contextlib
 import io
 import pathlib
 import re
-import stat
 import warnings
 from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, ImageFile, ImageOps
+from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH
 
+from stm_jax.data.whole_png import load_whole
 from stm_jax.errors import InputError
-from stm_jax.files import write_whole
+from stm_jax.files import check_is_file, write_whole
 
 # Pillow could also open formats that start other programs, such as PostScript.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
+SPREAD, SPREAD_BY = "values times", {"L;2": 85, "L;4": 17}
+"""Of a PNG with 2 or 4 bits of grey: by what Pillow multiplies, noted in the picture's `info`."""
 ANIMATED = ("PNG", "WEBP", "GIF", "TIFF")  # a phone's JPEG may hold a preview besides
 
 
@@ -95,22 +98,6 @@ def opened(picture: Encoded, *, several: bool = False) -> Iterator[Image.Image]:
         ) from error
 
 
-def check_is_file(path: pathlib.Path) -> None:
-    """Raises InputError unless it is an ordinary file: opening a pipe would wait for ever."""
-    try:
-        kind = path.stat().st_mode
-    except FileNotFoundError as error:
-        what = "is a link to nothing" if path.is_symlink() else "no such file"
-        raise InputError(f"{path}: {what}: check the name") from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be read ({reason}): check the name") from error
-    if stat.S_ISDIR(kind):
-        raise InputError(f"{path} is a folder, not a picture: give a file")
-    if not stat.S_ISREG(kind):
-        raise InputError(f"{path} is a device or a pipe, not a picture: give a file")
-
-
 def open_image(path: Encoded) -> Image.Image:
     """Returns the picture, decoded to its end and turned upright by its EXIF orientation.
 
@@ -118,7 +105,10 @@ def open_image(path: Encoded) -> Image.Image:
       InputError: as of `opened`.
     """
     with opened(path) as image:
-        image.load()
+        raw = image.tile[0].args if getattr(image, "tile", None) else None
+        load_whole(image)
+        if raw in SPREAD_BY:
+            image.info[SPREAD] = SPREAD_BY[raw]
         return ImageOps.exif_transpose(image) if _turned(image) else image
 
 
@@ -158,7 +148,7 @@ def decoded_rgb(
     """
     if shrink > 1:
         image.draft("RGB", (image.width // shrink, image.height // shrink))
-    image.load()
+    load_whole(image)
     if _turned(image):
         image = ImageOps.exif_transpose(image)
     if image.mode == "F":
@@ -171,8 +161,10 @@ def decoded_rgb(
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """Returns height and width of an open picture as `decoded_rgb` gives it."""
-    lies = _orientation(image) in (5, 6, 7, 8)
-    return (image.width, image.height) if lies else (image.height, image.width)
+    width, height = image.size
+    if isinstance(image, TiffImagePlugin.TiffImageFile):  # whose size may be the upright one
+        width, height = (image.tag_v2[tag] for tag in (IMAGEWIDTH, IMAGELENGTH))
+    return (width, height) if _orientation(image) in (5, 6, 7, 8) else (height, width)
 
 
 def size_of(path: Encoded) -> tuple[int, int]:

@@ -5,11 +5,12 @@ Whoever finds something missing says what was looked for and what is there.
 
 import dataclasses
 import pathlib
+import re
 from collections.abc import Sequence
 
 from stm_jax.checks import shown
 from stm_jax.data.image_files import natural
-from stm_jax.data.listing import entries, read_list
+from stm_jax.data.listing import entries, files_with, read_list
 from stm_jax.data.names import checked_name, folder_below
 from stm_jax.errors import InputError
 from stm_jax.json_files import from_json, load_json
@@ -42,12 +43,14 @@ def listed(root: pathlib.Path, split: str, years: Sequence[str]) -> tuple[tuple[
             f"no list of the split {split}: looked for {' and '.join(map(str, lists))}; "
             + (f"there are {', '.join(there)}" if there else f"{root} has no lists in ImageSets")
         )
-    # A line is a name, or /JPEGImages/480p/NAME/00000.jpg and the mask's path.
-    names = [
-        pathlib.PurePosixPath(line.split()[0]).parent.name if "/" in line else line
-        for line in read_list(found)
-    ]
+    names = [_named(line) for line in read_list(found)]
     return tuple(dict.fromkeys(names)), str(found)
+
+
+def _named(line: str) -> str:
+    """Returns the name in a line: all of it, or of /JPEGImages/480p/NAME/00000.jpg MASK, NAME."""
+    path = re.match(r"(.*?\.(?:jpe?g|png))(\s|$)", line, re.IGNORECASE)
+    return pathlib.PurePosixPath(path[1]).parent.name if path and "/" in path[1] else line
 
 
 def read_meta(path: pathlib.Path) -> dict[str, dict[int, tuple[str, list[str]]]] | None:
@@ -131,6 +134,12 @@ def holds(folder: pathlib.Path, name: str = "") -> str:
     return f"{folder} holds {', '.join(found[:8]) or 'nothing'}{', ...' if len(found) > 8 else ''}"
 
 
+def check_not_empty(found: Sequence[object], where: pathlib.Path) -> None:
+    """Raises InputError if nothing was found."""
+    if not found:
+        raise InputError(f"there is nothing in {where} that can be used")
+
+
 def folders(folder: pathlib.Path) -> tuple[str, ...]:
     """Returns the names of the folders in a folder."""
     return tuple(path.name for path in entries(folder) if path.is_dir())
@@ -138,7 +147,7 @@ def folders(folder: pathlib.Path) -> tuple[str, ...]:
 
 def pictures(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
     """Returns the pictures of a folder, frame2 before frame10."""
-    files = [path for path in entries(folder) if path.suffix.lower() in PICTURES]
+    files = files_with(folder, PICTURES)
     if not files:
         raise InputError(f"{folder} has no pictures in it ({' '.join(PICTURES)})")
     return tuple(sorted(files, key=natural))

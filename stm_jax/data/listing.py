@@ -8,6 +8,7 @@ import codecs
 import pathlib
 
 from stm_jax.errors import InputError
+from stm_jax.files import check_is_file
 
 LEFT_BEHIND = ("@eadir", "__macosx", "thumbs.db", "desktop.ini")
 """Besides all that begins with a dot, such as .ipynb_checkpoints, .DS_Store and ._NAME."""
@@ -30,6 +31,11 @@ def entries(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
     return tuple(path for path in found if not is_left_behind(path.name))
 
 
+def files_with(folder: pathlib.Path, suffixes: tuple[str, ...]) -> list[pathlib.Path]:
+    """Returns what is in a folder and ends so, in any case of letters; raises as `entries`."""
+    return [path for path in entries(folder) if path.suffix.lower() in suffixes]
+
+
 def is_left_behind(name: str) -> bool:
     """Says whether a file or folder of that name is no data, but something a system leaves."""
     return name.startswith(".") or name.lower() in LEFT_BEHIND
@@ -44,6 +50,7 @@ def read_list(path: pathlib.Path) -> tuple[str, ...]:
     Raises:
         InputError: It cannot be read, or is in another encoding.
     """
+    check_is_file(path)
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)

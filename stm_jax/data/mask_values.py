@@ -4,13 +4,14 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from stm_jax.data.image_files import Encoded
+from stm_jax.data.image_files import SPREAD, Encoded
 from stm_jax.data.palette import davis_palette
 from stm_jax.errors import InputError
 
 MAX_OBJECTS = 64  # more than any data set has, fewer than the values of a photograph
 VOID = 255
 NOISE = 48  # grey levels by which JPEG may change black and white
+COLOUR_NOISE = 12  # levels by which JPEG and WebP may colour what is grey
 HALF = 128  # from here on, a soft edge is the object
 SAVE_AS = "save it as a palette PNG, or with grey values 0 and 255 (one object) or 0, 1, 2, ..."
 
@@ -41,6 +42,14 @@ def davis_ids(colours: np.ndarray) -> UInt8[np.ndarray, " colours"] | None:
     return None if None in found else np.array(found, np.uint8)
 
 
+def as_grey(rgb: np.ndarray) -> UInt8[np.ndarray, "height width"] | None:
+    """Returns the values of a picture that is grey, but for lossy noise; None of one in colours."""
+    spread = np.ptp(rgb.astype(np.int16), axis=-1).max(initial=0)
+    if spread > COLOUR_NOISE:
+        return None
+    return rgb[..., 0] if spread == 0 else np.array(Image.fromarray(rgb).convert("L"))
+
+
 def packed(colours: np.ndarray) -> np.ndarray:
     """Returns colours (..., 3) as one uint32 each, 0xRRGGBB."""
     red, green, blue = np.moveaxis(colours.astype(np.uint32), -1, 0)
@@ -55,3 +64,12 @@ def flattened(image: Image.Image) -> np.ndarray:
     channels = np.array(image.convert("LA" if grey else "RGBA"))
     colour = channels[..., :-1] * (channels[..., -1:] >= 128)
     return colour[..., 0] if grey else colour
+
+
+def samples_of(image: Image.Image) -> np.ndarray:
+    """Returns the values of a grey picture as its file has them (height, width).
+
+    Pillow spreads those of 2 and 4 bits a pixel over 0 to 255: an id of 1 would become 85 or 17.
+    """
+    values = np.array(image)
+    return values // np.uint8(image.info.get(SPREAD, 1)) if image.mode == "L" else values

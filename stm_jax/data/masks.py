@@ -5,6 +5,7 @@ The kind of a mask by hand is found by one table, and said:
 | the picture | what it is |
 | --- | --- |
 | palette, any colours | its indices are the objects; black and white only: white is the object |
+| palette whose further colours are but soft edges | as flat colours |
 | black and white, also with soft edges or saved as JPEG | white is the object, cut at half |
 | grey, small values | they are the objects, up to 64 |
 | colours of the DAVIS palette | their ids |
@@ -22,18 +23,20 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from stm_jax.data.flat_colours import flat_colours
+from stm_jax.data.flat_colours import edge_colours, flat_colours
 from stm_jax.data.image_files import Encoded, encoded_png, open_image
 from stm_jax.data.mask_values import (
     HALF,
     MAX_OBJECTS,
     SAVE_AS,
     VOID,
+    as_grey,
     check_flat,
     davis_ids,
     flattened,
     is_soft,
     packed,
+    samples_of,
 )
 from stm_jax.data.palette import davis_palette
 from stm_jax.errors import InputError
@@ -87,6 +90,8 @@ def read_hand_mask(path: Encoded) -> HandMask:
         raise InputError(f"{path} holds real numbers, not object ids: {SAVE_AS}")
     if image.mode in ("P", "PA", "LA", "La", "RGBA", "RGBa"):
         return _of_transparent(image, path)
+    if image.mode == "L" and "transparency" not in image.info:
+        return _of_grey(samples_of(image), path)
     if image.mode in ("1", "L") or image.mode.startswith("I"):
         return _of_grey(flattened(image), path)
     return _of_colour(flattened(image), path)
@@ -145,14 +150,19 @@ def _of_palette(image: Image.Image, path: Encoded) -> HandMask:
     if {tuple(colour) for colour in colours[used].tolist()} == {(0, 0, 0), (255, 255, 255)}:
         white = (colours[indices] == 255).all(axis=-1)
         return HandMask(white.astype(np.uint8), "palette picture in black and white")
+    if not np.array_equal(colours, davis_palette()) and edge_colours(indices, colours):
+        return _of_colour(colours[indices], path)  # saved so by an editor that smooths
     if (colours[used] == used[:, None]).all() and used.max() > MAX_OBJECTS:
         return _of_grey(indices, path)  # a grey picture that says it has a palette
     return HandMask(_ids(indices, path), "palette picture")
 
 
 def _of_grey(grey: np.ndarray, path: Encoded) -> HandMask:
+    highest = int(grey.max(initial=0))
     if grey.dtype != np.uint8:
-        grey = (grey >> 8 if grey.max(initial=0) > VOID else grey).astype(np.uint8)
+        if not 0 <= grey.min(initial=0) <= highest < 2**16:
+            raise InputError(f"{path} has values from {grey.min()} to {highest}: {SAVE_AS}")
+        grey = (grey >> 8 if highest > VOID else grey).astype(np.uint8)
     values = np.unique(grey)
     values = values[values > 0]
     if len(values) == 1 and values[0] > MAX_OBJECTS:
@@ -170,6 +180,8 @@ def _of_grey(grey: np.ndarray, path: Encoded) -> HandMask:
             )
         check_flat(grey, path)
         raise InputError(f"{path} is a photograph, or has too many grey values: {SAVE_AS}")
+    if highest > VOID:
+        raise InputError(f"{path} has values up to {highest}, more than ids can be: {SAVE_AS}")
     return HandMask(_ids(grey, path), "grey picture of ids")
 
 
@@ -212,10 +224,9 @@ def _of_colour(rgb: UInt8[np.ndarray, "height width 3"], path: Encoded) -> HandM
     ids = davis_ids(colours)
     if ids is not None:
         return HandMask(_ids(ids[where], path), "colours of DAVIS")
-    if (colours == colours[:, :1]).all():
-        return _of_grey(rgb[..., 0], path)
-    if (np.ptp(rgb.astype(np.int16), axis=-1) <= 12).all():  # grey, but for the noise of JPEG
-        return _of_grey(np.array(Image.fromarray(rgb).convert("L")), path)
+    grey = as_grey(rgb)
+    if grey is not None:
+        return _of_grey(grey, path)
     found = flat_colours(rgb)
     if found is None:
         raise InputError(

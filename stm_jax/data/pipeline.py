@@ -7,10 +7,10 @@ import numpy as np
 
 from stm_jax.data.bad_files import FirstGood
 from stm_jax.data.clips import Clip, clip_from_photograph, clip_from_video
-from stm_jax.data.config import DataConfig, PhotographSource
+from stm_jax.data.config import DataConfig
 from stm_jax.data.pasting import Layer, layer_from
 from stm_jax.data.samples import Sample, Video
-from stm_jax.data.sources import photographs_of, videos_of
+from stm_jax.data.sources.protocol import PhotographSource, VideoSource
 from stm_jax.errors import InputError
 from stm_jax.processes import end_with_parent
 
@@ -125,13 +125,13 @@ def list_sources(config: DataConfig) -> tuple[dict[int, list[Sample]], dict[int,
         if source.weight < 0:
             raise InputError(f"data.sources.{number}.weight is {source.weight}; give 0 or more")
         if isinstance(source, PhotographSource):
-            photographs[number] = photographs_of(source, config.bad_files)
-        elif source.weight > 0:
-            found = videos_of(source, config.bad_files)
+            photographs[number] = source.photographs(config.bad_files)
+        elif isinstance(source, VideoSource) and source.weight > 0:
+            found = source.videos(config.bad_files)
             names |= {video.name for video in found}
             videos[number] = [video for video in found if video.name not in config.held_back]
             if not videos[number]:
-                raise InputError(f"all videos of {source.folder} are held back")
+                raise InputError(f"all videos of {source.place} are held back")
     unknown = sorted(set(config.held_back) - names)
     if unknown and videos:
         raise InputError(f"no video {', '.join(unknown)} in any source: held_back names it")

@@ -10,10 +10,10 @@ from typing import Any
 
 from etils import epath
 
-from stm_jax.data.config import PreparedPhotographs, PreparedVideos
+from stm_jax.checks import shown
 from stm_jax.data.samples import Sample, Video
 from stm_jax.errors import InputError
-from stm_jax.json_files import parse_json
+from stm_jax.json_files import from_json, parse_json
 
 NEEDS_TFDS = "ArrayRecord files need tensorflow-datasets; pip install 'stm_jax[tfds]'"
 STOCK = ("video", "frames"), ("video", "segmentations")
@@ -54,34 +54,34 @@ class RecordPart:
         return value if self.frame is None else value[self.frame]
 
 
-def prepared_photographs(source: PreparedPhotographs) -> list[Sample]:
+def prepared_photographs(folder: str) -> list[Sample]:
     """Lists the photographs of prepared data.
 
     Raises:
         InputError: There is none in that folder, or it holds videos; or TFDS is not installed.
     """
-    entries, merged = _entries(source.folder, "photographs")
-    split = _parts(source.folder, "train")
+    entries, merged = _entries(folder, "photographs")
+    split = _parts(folder, "train")
     return [
-        _sample(source.folder, split, number, entry["name"], merged)
+        _sample(folder, split, number, entry["name"], merged)
         for number, entry in enumerate(entries)
     ]
 
 
-def prepared_videos(source: PreparedVideos) -> list[Video]:
+def prepared_videos(folder: str, split: str = "train") -> list[Video]:
     """Lists the videos of prepared data, or of the `davis` of TFDS, which is read through for that.
 
     Raises:
         InputError: As of `prepared_photographs`.
     """
-    split = _parts(source.folder, source.split)
-    if not (epath.Path(source.folder) / "metadata.json").exists():
-        return _stock_videos(source.folder, split)
-    entries, merged = _entries(source.folder, "videos")
+    split = _parts(folder, split)
+    if not (epath.Path(folder) / "metadata.json").exists():
+        return _stock_videos(folder, split)
+    entries, merged = _entries(folder, "videos")
     videos, first = [], 0
     for entry in entries:
         samples = tuple(
-            _sample(source.folder, split, first + t, f"{entry['name']}/{t}", merged)
+            _sample(folder, split, first + t, f"{entry['name']}/{t}", merged)
             for t in range(entry["records"])
         )
         videos.append(Video(entry["name"], samples, entry["every"]))
@@ -126,14 +126,33 @@ def index_of(folder: str) -> dict[str, Any]:
         InputError: There is no such folder or no index in it.
     """
     try:
-        place = _checked(folder) / "metadata.json"
-        index = parse_json(place.read_bytes(), place)
-        return {"kind": index["kind"], "merged": index["merged"], "entries": index["entries"]}
-    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+        place = checked_folder(folder) / "metadata.json"
+        content = parse_json(place.read_bytes(), place)
+        index = from_json(_Index, content, others=True)
+        if index.kind == "videos" and not all(e.records and e.every for e in index.entries):
+            raise InputError("a video has no records, or no distance between them")
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"{folder}/metadata.json is not there or damaged ({error!r}); prepare the data again "
-            "with tools/prepare_data.py"
+            f"{folder}/metadata.json is not there or damaged ({shown(error)}); prepare the data "
+            "again with tools/prepare_data.py"
         ) from error
+    return {name: content[name] for name in ("kind", "merged", "entries")}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    name: str
+    records: int | None = None
+    every: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Index:
+    """What metadata.json holds: of photographs an entry has a name only."""
+
+    kind: str
+    merged: bool
+    entries: tuple[_Entry, ...]
 
 
 def _entries(folder: str, kind: str) -> tuple[list[dict[str, Any]], bool]:
@@ -145,7 +164,8 @@ def _entries(folder: str, kind: str) -> tuple[list[dict[str, Any]], bool]:
     return index["entries"], index["merged"]
 
 
-def _checked(folder: str) -> epath.Path:
+def checked_folder(folder: str) -> epath.Path:
+    """Returns the folder, or raises InputError if it is not there or holds no such files."""
     path = epath.Path(folder)
     try:
         if (path / "dataset_info.json").exists():
@@ -166,7 +186,7 @@ def _checked(folder: str) -> epath.Path:
 
 @functools.lru_cache
 def _builder(folder: str) -> Any:
-    path = _checked(folder)
+    path = checked_folder(folder)
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:

@@ -22,11 +22,10 @@ import numpy as np
 
 from stm_jax.data.bad_files import BadFiles, all_good
 from stm_jax.data.coco import Outlines
-from stm_jax.data.config import PhotographSource, Source
 from stm_jax.data.masks import encoded_mask
 from stm_jax.data.records import NEEDS_TFDS
 from stm_jax.data.samples import Sample, Video, ids_of
-from stm_jax.data.sources import photographs_of, videos_of
+from stm_jax.data.sources.protocol import PhotographSource, VideoSource
 from stm_jax.errors import InputError
 
 try:
@@ -81,11 +80,11 @@ def quietly() -> Iterator[None]:
         absl.logging.set_verbosity(before)
 
 
-def content_of(source: Source, rule: BadFiles) -> list[Video]:
+def content_of(source: PhotographSource | VideoSource, rule: BadFiles) -> list[Video]:
     """Lists what a source holds; a photograph is a video of one frame."""
     if isinstance(source, PhotographSource):
-        return [Video(s.image.name, (s,)) for s in photographs_of(source, rule)]
-    return videos_of(source, rule)
+        return [Video(s.image.name, (s,)) for s in source.photographs(rule)]
+    return source.videos(rule)
 
 
 def described(

@@ -15,14 +15,18 @@ from PIL import Image
 from stm_jax.data.flat_colours import flat_colours
 from stm_jax.data.image_files import Encoded, open_image
 from stm_jax.data.mask_values import (
+    COLOUR_NOISE,
     HALF,
     MAX_OBJECTS,
+    SAVE_AS,
     VOID,
+    as_grey,
     check_flat,
     davis_ids,
     flattened,
     is_soft,
     packed,
+    samples_of,
 )
 from stm_jax.errors import InputError
 
@@ -54,8 +58,13 @@ def read_truth(path: Encoded, merged: bool = False) -> UInt8[np.ndarray, "height
         return _one_object(image, path)
     if image.mode in ("1", "P"):
         return np.array(image, np.uint8)
+    if image.mode == "F":
+        raise InputError(f"{path} holds real numbers, not object ids: {SAVE_AS}")
     if image.mode == "L" or image.mode.startswith("I"):
-        return _ids_of_grey(np.array(image), path)
+        return _ids_of_grey(samples_of(image), path)
+    ids = _ids_of_davis(image)  # before grey, for one of its colours is grey
+    if ids is not None:
+        return ids
     values = _grey_values(image)
     return _ids_of_colour(image, path) if values is None else _ids_of_grey(values, path)
 
@@ -141,11 +150,11 @@ def _one(ids: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height wi
 
 def _ids_of_grey(values: np.ndarray, path: Encoded) -> UInt8[np.ndarray, "height width"]:
     highest = values.max(initial=0)
-    if highest > MAX_OBJECTS:
-        strange = values[(values > MAX_OBJECTS) & (values != VOID)]
+    if highest > MAX_OBJECTS or values.min(initial=0) < 0:
+        strange = values[(values < 0) | (values > MAX_OBJECTS) & (values != VOID)]
         if len(strange):
             raise InputError(
-                f"{path} has grey values such as {strange[0]}, too high for ids, perhaps smoothed"
+                f"{path} has grey values such as {strange[0]}, which are no ids, perhaps smoothed"
                 " edges: save it as a palette PNG, or with grey values 0, 1, 2, ..."
             )
     ids = values.astype(np.uint8)
@@ -158,20 +167,29 @@ def _ids_of_colour(
     image: Image.Image, path: Encoded, merged: bool = False
 ) -> UInt8[np.ndarray, "height width"]:
     """Returns the ids of the DAVIS palette's colours; if merged, whatever is not black."""
-    rgb = flattened(image)
-    codes, where = np.unique(packed(rgb), return_inverse=True)
-    colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
-    ids = davis_ids(colours)
+    ids = _ids_of_davis(image)
     if ids is not None:
-        return ids[where.reshape(rgb.shape[:2])]
+        return ids
+    rgb = flattened(image)
     found = flat_colours(rgb) if merged else None
-    if found is not None and not found[1].any(axis=1).all():
-        labels, flat = found
-        return np.any(flat, axis=1).astype(np.uint8)[labels]
+    shown = None if found is None else found[1].max(axis=1) > COLOUR_NOISE
+    if found is not None and not np.all(shown):
+        return np.asarray(shown, np.uint8)[found[0]]
     raise InputError(
-        f"{path} has {len(codes)} colours that are not of the DAVIS palette, and which objects they"
-        " are nobody can tell: save it as a palette PNG, or with grey values 0, 1, 2, ..."
+        f"{path} has {len(np.unique(packed(rgb)))} colours that are not of the DAVIS palette, and"
+        " which objects they are nobody can tell: save it as a palette PNG, or with grey values 0,"
+        " 1, 2, ..."
     )
+
+
+def _ids_of_davis(image: Image.Image) -> UInt8[np.ndarray, "height width"] | None:
+    """Returns the ids of a picture in colours of the DAVIS palette, None of any other."""
+    rgb = flattened(image)
+    if rgb.ndim == 2:
+        return None
+    codes, where = np.unique(packed(rgb), return_inverse=True)
+    ids = davis_ids(np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1))
+    return None if ids is None else ids[where.reshape(rgb.shape[:2])]
 
 
 def _grey_values(image: Image.Image) -> UInt8[np.ndarray, "height width"] | None:
@@ -182,11 +200,10 @@ def _grey_values(image: Image.Image) -> UInt8[np.ndarray, "height width"] | None
         return np.array(image)
     if image.mode.startswith("I"):
         values = np.array(image)
-        return (values >> 8 if values.max(initial=0) > VOID else values).astype(np.uint8)
+        values = values >> 8 if values.max(initial=0) > VOID else values
+        return np.clip(values, 0, VOID).astype(np.uint8)
     values = flattened(image)
-    if values.ndim == 2:
-        return values
-    return values[..., 0] if (values == values[..., :1]).all() else None
+    return values if values.ndim == 2 else as_grey(values)
 
 
 def _read_mat(path: Encoded) -> UInt8[np.ndarray, "height width"]:

@@ -20,12 +20,12 @@ from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
 from jaxtyping import UInt8
 
 from stm_jax.data.animated import AnimatedPicture, Timed, open_animation
+from stm_jax.data.file_ends import animation_has_end, matroska_end
 from stm_jax.data.hdr import graph_for, is_hdr
-from stm_jax.data.image_files import check_is_file, natural, read_rgb
+from stm_jax.data.image_files import natural, read_rgb
 from stm_jax.data.listing import entries
-from stm_jax.data.matroska import matroska_end
 from stm_jax.errors import InputError
-from stm_jax.files import finish, unfinished
+from stm_jax.files import check_is_file, finish, unfinished
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 CONTAINERS = (
@@ -225,7 +225,10 @@ class VideoWriter:
         self._stream.color_primaries = ColorPrimaries.BT709
         self._stream.color_trc = ColorTrc.BT709
         self._stream.gop_size = max(1, round(2 * rate))
-        self._stream.options = {"preset": "veryfast", "crf": "20"} if x264 else {"q": "4"}
+        # With its macroblock tree x264 makes different files of the same frames, once in a few
+        # times: a run that was stopped would not end as one that was not.
+        of_x264 = {"preset": "veryfast", "crf": "20", "mbtree": "0"}
+        self._stream.options = of_x264 if x264 else {"q": "4"}
 
     def write(
         self, frame: UInt8[np.ndarray, "height width 3"], time: fractions.Fraction | None = None
@@ -382,6 +385,9 @@ def _check_whole(path: pathlib.Path, container: InputContainer) -> None:
     if "matroska" in container.format.name:
         ends.append(matroska_end(path))
     size = path.stat().st_size
+    kind = container.format.name
+    if kind in ("gif", "apng") and not animation_has_end(path, kind):
+        raise InputError(f"{path} is cut off, it has no end: {REENCODE}")
     if max(ends, default=0) > size:
         raise InputError(
             f"{path} is cut off, it has {size} of at least {max(ends)} bytes: {REENCODE}"

@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 
 from stm_jax.data.image_files import open_image
 from stm_jax.data.listing import entries
+from stm_jax.data.mask_values import samples_of
 from stm_jax.data.names import folder_below
 from stm_jax.errors import InputError
 
@@ -114,7 +115,7 @@ def read_prediction(
     if image.mode not in ("P", "L", "1"):
         kind = KINDS.get(image.mode, f"mode {image.mode}")
         return Problem(str(path), f"has {kind}, not ids: give a palette PNG (or a grey one)")
-    ids = np.array(image, np.uint8)
+    ids = samples_of(image).astype(np.uint8)
     if ids.shape != shape:
         sizes = [f"{width}x{height}" for height, width in (ids.shape, shape)]
         return Problem(

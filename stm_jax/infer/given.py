@@ -9,6 +9,11 @@ from stm_jax.errors import InputError
 
 def check_options(memorize_every: int, short_side: int | None, capacity: int) -> None:
     """Raises InputError unless the options of a `Segmenter` make sense."""
+    numbers = {"memorize_every": memorize_every, "capacity": capacity, "short_side": short_side}
+    for name, number in numbers.items():
+        is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+        if not (is_whole and number < 2**31) and (name, number) != ("short_side", None):
+            raise InputError(f"{name} is {shown(repr(number))}: give an integer, at most 2**31")
     if short_side is not None and not 16 <= short_side <= MOST_PIXELS:
         raise InputError(
             f"the short side must be at least 16 pixels and at most {MOST_PIXELS}, not"

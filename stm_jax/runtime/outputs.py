@@ -12,6 +12,7 @@ def check_outputs(
     inputs: Iterable[pathlib.Path],
     *,
     files: Iterable[pathlib.Path | None] = (),
+    roots: Iterable[pathlib.Path] = (),
     folder: pathlib.Path | None = None,
     names: Sequence[str] = (),
 ) -> None:
@@ -20,6 +21,8 @@ def check_outputs(
     Args:
         inputs: Files and folders that the command reads.
         files: Files that it is to write; None for one that is not asked for.
+        roots: Data sets among the inputs, which keep what they hold in folders: a new file may be
+            laid beside those.
         folder: The folder that it is to fill.
         names: What it writes in that folder.
 
@@ -41,7 +44,10 @@ def check_outputs(
             raise InputError(f"{one} is given for two results: give each a name of its own")
     for path in [*wanted, *([] if folder is None else [folder])]:
         place = _resolved(path)
-        if not set(given).isdisjoint((place, *place.parents)):
+        lies_in = set(given) & {place, *place.parents}
+        if path in wanted and not place.exists() and place.parent in map(_resolved, roots):
+            lies_in.discard(place.parent)
+        if lies_in:
             raise InputError(f"{path} is or lies in what is read: give another place for results")
     for written in [] if folder is None else [_resolved(folder / name) for name in names]:
         for path in given:

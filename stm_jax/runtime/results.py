@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from stm_jax.errors import InputError
-from stm_jax.files import read_json, remove_unfinished
+from stm_jax.files import remove_unfinished
+from stm_jax.json_files import read_json
 from stm_jax.runtime.claim import claimed, make_folder, remove_written
 
 

@@ -6,9 +6,9 @@ stages.0.steps.
 
 from stm_jax.catalogue import chosen_memory, read_to_train
 from stm_jax.checks import check_model, check_types, shown, within
-from stm_jax.data.config import DataConfig, Prepared, Source
+from stm_jax.data.config import DataConfig
 from stm_jax.data.masks import VOID
-from stm_jax.data.sources import check_is_there
+from stm_jax.data.sources.protocol import Source
 from stm_jax.errors import InputError
 from stm_jax.train.config import StageConfig, TrainConfig
 
@@ -92,5 +92,4 @@ def check_data(data: DataConfig, name: str) -> None:
 def check_source(source: Source, name: str) -> None:
     """Checks a source called `name`; raises as `check_train` does."""
     within(f"{name}.weight", source.weight, 0, MOST_WEIGHT)
-    if not isinstance(source, Prepared):
-        check_is_there(source)
+    source.check()

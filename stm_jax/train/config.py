@@ -1,4 +1,4 @@
-"""How a network is trained, as frozen dataclasses. Standard library only."""
+"""How a network is trained, as frozen dataclasses."""
 
 import dataclasses
 import pathlib

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
 
 from stm_jax.errors import InputError
+from stm_jax.files import write_whole
 from stm_jax.text import printable
 from stm_jax.train.config import StageConfig, TrainConfig
 from stm_jax.train.pictures import picture_of
@@ -41,7 +43,9 @@ class RunLog:
         self._stack = contextlib.ExitStack()
         if not self._speaks:
             return self
-        self._lines = self._stack.enter_context((self._run / "log.jsonl").open("a"))
+        log = self._run / "log.jsonl"
+        _remove_torn_end(log)
+        self._lines = self._stack.enter_context(log.open("a"))
         self._board = self._stack.enter_context(
             contextlib.closing(SummaryWriter(str(self._run / "tensorboard")))
         )
@@ -112,6 +116,11 @@ class RunLog:
                 f"the learning rate and go on from the last checkpoint in {self._run}"
             )
 
+    def flush(self) -> None:
+        """Has what was reported outlast a power cut, as a checkpoint of the same step does."""
+        if self._speaks:
+            os.fsync(self._lines.fileno())
+
     def add_scores(self, step: int, scores: dict[str, float]) -> None:
         """Reports a validation."""
         found = "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
@@ -168,3 +177,11 @@ class RunLog:
     def _write(self, line: dict) -> None:
         self._lines.write(json.dumps(line) + "\n")
         self._lines.flush()
+
+
+def _remove_torn_end(log: pathlib.Path) -> None:
+    """Takes off what a killed process or a power cut has left of a line."""
+    content = log.read_bytes() if log.is_file() else b""
+    whole = content[: content.rfind(b"\n") + 1]
+    if whole != content:
+        write_whole(log, whole)

@@ -119,6 +119,7 @@ def fit(
                             _validate(validate, log, done, _result(config, state))
                         stopping = stop.asked(done)
                         if last or stopping or done % config.checkpoint_every == 0:
+                            log.flush()
                             checkpoints.save(manager, done, state)
                             log.add_picture(done, batch, labels)
                     if stopping:

@@ -10,7 +10,7 @@ import jax
 
 from stm_jax.errors import InputError
 from stm_jax.files import write_whole
-from stm_jax.json_files import load_json
+from stm_jax.json_files import load_json, parse_json
 from stm_jax.train.config import TrainConfig
 from stm_jax.weights.checkpoints import CONFIG
 
@@ -27,7 +27,7 @@ def write_config(
         InputError: The run was begun with another network, or with a state of another kind.
     """
     text = json.dumps(dataclasses.asdict(config), indent=2, default=str)
-    new = json.loads(text)
+    new = parse_json(text, "the configuration")
     old = load_json(run / CONFIG) if (run / CONFIG).is_file() else new
     differing = list(_differences(old, new))
     for name, old, new in differing:

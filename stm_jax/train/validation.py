@@ -3,12 +3,13 @@
 import pathlib
 from typing import TYPE_CHECKING
 
-from stm_jax.data.config import DataConfig, VideoSource
+from stm_jax.data.config import DataConfig
 from stm_jax.data.samples import ids_of
-from stm_jax.data.sources import videos_of
+from stm_jax.data.sources.protocol import VideoSource
 from stm_jax.errors import InputError
 from stm_jax.eval.davis import mean_over_objects, score_sequence
-from stm_jax.files import read_json, write_json
+from stm_jax.files import write_json
+from stm_jax.json_files import read_json
 from stm_jax.train.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ class Validation:
                 )
         videos = {}  # by name; of two sources that have a name, of the first
         for source in reversed(_video_sources(data)):
-            videos |= {video.name: video for video in videos_of(source, data.bad_files)}
+            videos |= {video.name: video for video in source.videos(data.bad_files)}
         missing = set(config.validate_on) - videos.keys()
         if missing:
-            folders = ", ".join(str(source.folder) for source in _video_sources(data))
+            folders = ", ".join(source.place for source in _video_sources(data))
             raise InputError(f"no sequence {', '.join(sorted(missing))} in {folders}")
         self._videos = [videos[name] for name in sorted(config.validate_on)]
         self._run, self._memory, self._read = run, config.memory, config.read

@@ -1,10 +1,12 @@
 """Weights from wherever they lie: files of ours and of PyTorch, bundled ones, a training run."""
 
+import os
 import pathlib
 
 import numpy as np
 
 from stm_jax.errors import InputError
+from stm_jax.files import check_is_file
 from stm_jax.nn.model import Model
 from stm_jax.weights.files import FORMAT, load, read_safetensors
 from stm_jax.weights.kinds import NAMED, kind_of
@@ -27,7 +29,7 @@ def read_weights(weights: str) -> tuple[Model, dict[str, np.ndarray]]:
             all entries that do not fit.
     """
     path = pathlib.Path(weights)
-    kind = kind_of(path) if path.is_file() or path.suffix.lower() in NAMED else None
+    kind = kind_of(path) if os.path.isfile(path) or path.suffix.lower() in NAMED else None
     if kind == "pytorch":
         given = read_pth(path)
     elif kind == "npz":
@@ -45,6 +47,7 @@ def read_weights(weights: str) -> tuple[Model, dict[str, np.ndarray]]:
 
 
 def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+    check_is_file(path)
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)

@@ -17,6 +17,7 @@ import orbax.checkpoint as ocp
 
 from stm_jax.config import ModelConfig
 from stm_jax.errors import InputError
+from stm_jax.files import flush_folder
 from stm_jax.json_files import load_json
 from stm_jax.nn.model import Model
 from stm_jax.weights.entries import check_entries
@@ -31,18 +32,35 @@ KEPT = 3
 def open_manager(run: pathlib.Path) -> Iterator[ocp.CheckpointManager]:
     """Opens the checkpoints of a run for writing; the newest few are kept.
 
-    What a killed run left half written is removed, so there must be one writer.
+    What a killed run left half written is removed, so there must be one writer. Each is flushed
+    to the disk once it is whole: Orbax leaves its own notes beside the arrays to the system.
 
     Raises:
         InputError: At the end, where the last checkpoint could not be written.
     """
-    options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, cleanup_tmp_directories=True)
-    manager = ocp.CheckpointManager((run / "checkpoints").absolute(), options=options)
+    folder = (run / "checkpoints").absolute()
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=KEPT,
+        cleanup_tmp_directories=True,
+        async_options=ocp.AsyncOptions(post_finalization_callback=lambda: _flush_new(folder)),
+    )
+    manager = ocp.CheckpointManager(folder, options=options)
     try:
         yield manager
     finally:
         with _explained(manager):
             manager.close()
+            _flush_new(folder)
+
+
+def _flush_new(folder: pathlib.Path) -> None:
+    """Flushes the checkpoint that is about to get its name, and the newest that has its name."""
+    if jax.process_index() > 0:
+        return
+    named = [path for path in folder.iterdir() if path.name.isdecimal()]
+    unnamed = [path for path in folder.iterdir() if path.is_dir() and path not in named]
+    for path in (*unnamed, *sorted(named, key=lambda path: int(path.name))[-1:]):
+        flush_folder(path)
 
 
 def save(manager: ocp.CheckpointManager, step: int, state: Any) -> None:
@@ -177,7 +195,7 @@ def load_checkpoint(run: pathlib.Path) -> Model:
         flat,
         {path: shape.shape for path, shape in variable_shapes(config).items()},
         f"checkpoint {newest} in {folder}, which is {config.name} by {run / CONFIG},",
-        f"put the {CONFIG} back that the run was begun with",
+        f"put the {CONFIG} back that the run was begun with, or move {newest} away",
     )
     return Model(config, variables)
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 import numpy as np
 
+from stm_jax.checks import shown
 from stm_jax.errors import InputError
 
-TOLD = 10  # names of each kind: a whole wrong network would fill the screen
+TOLD = 4  # names of each kind: a whole wrong network would fill the screen
 
 
 def check_entries(
@@ -26,7 +27,7 @@ def check_entries(
 
     Raises:
         InputError: Entries are missing, unexpected, misshapen, no numbers or not finite: one
-            error tells of all five kinds, and names the first ten of each.
+            error tells of all five kinds, and names the first few of each.
     """
     present = {name: array for name, array in arrays.items() if name in expected}
     problems = {
@@ -55,7 +56,7 @@ def check_entries(
 
 def _first(names: list[str]) -> str:
     more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
-    return ", ".join(sorted(names)[:TOLD]) + more
+    return ", ".join(map(shown, sorted(names)[:TOLD])) + more
 
 
 def _sizes(shape: tuple[int, ...]) -> str:

@@ -17,7 +17,7 @@ import safetensors.numpy
 from stm_jax.checks import check_model, shown
 from stm_jax.config import ModelConfig
 from stm_jax.errors import InputError
-from stm_jax.files import write_whole
+from stm_jax.files import check_is_file, write_whole
 from stm_jax.json_files import from_json, parse_json
 from stm_jax.nn.model import Model
 from stm_jax.weights.entries import check_entries
@@ -42,15 +42,17 @@ def load(weights: str | os.PathLike[str]) -> Model:
     """
     path = pathlib.Path(weights)
     bundled = BUNDLED / f"{weights}.safetensors"
-    if path.is_dir():
+    if os.path.isdir(path):  # which says no of a name that is too long
         from stm_jax.weights.checkpoints import load_checkpoint  # Orbax, only where it is needed
 
         return load_checkpoint(path)
-    if not path.is_file() and bundled.is_file():
+    if not os.path.isfile(path) and os.path.isfile(bundled):
         path = bundled
-    if not path.is_file():
+    if not os.path.isfile(path):
         names = ", ".join(sorted(p.stem for p in BUNDLED.glob("*.safetensors"))) or "none"
-        raise InputError(f"no weights {weights}: no such file or folder; bundled are: {names}")
+        raise InputError(
+            f"no weights {shown(weights)}: no such file or folder; bundled are: {names}"
+        )
     kind = kind_of(path)
     if kind != "safetensors":
         what = "a PyTorch file" if kind == "pytorch" else "an .npz file"
@@ -102,6 +104,7 @@ def read_safetensors(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[st
     Raises:
         InputError: It cannot be read, or is no safetensors file.
     """
+    check_is_file(path)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             names, metadata = file.keys(), file.metadata() or {}

@@ -1,5 +1,6 @@
 """What kind of file weights are in, by its content: its name says little (.ckpt, .pth.tar)."""
 
+import os
 import pathlib
 import zipfile
 from typing import Literal
@@ -21,7 +22,7 @@ def kind_of(path: pathlib.Path) -> Kind:
         InputError: It is there and cannot be read.
     """
     named: Kind = NAMED.get(path.suffix.lower(), "safetensors")  # pyright: ignore
-    if not path.is_file():
+    if not os.path.isfile(path):  # which says so of a name that is too long, too
         return named
     try:
         with path.open("rb") as file:
@@ -31,7 +32,8 @@ def kind_of(path: pathlib.Path) -> Kind:
     if head[8:9] == b"{":
         return "safetensors"
     if head.startswith(ZIP):
-        names = _members(path) or [head[NAME_AT : NAME_AT + head[26]].decode("latin-1")]
+        length = int.from_bytes(head[26:28], "little")
+        names = _members(path) or [head[NAME_AT : NAME_AT + length].decode("latin-1")]
         return "npz" if all(name.endswith(".npy") for name in names) else "pytorch"
     # A protocol of pickle; the lengths that safetensors begins with have zeros there.
     if head[:1] == PICKLE and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):

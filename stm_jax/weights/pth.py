@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from stm_jax.errors import InputError
-from stm_jax.files import write_whole
+from stm_jax.files import check_is_file, write_whole
 
 NESTED = ("state_dict", "model_state_dict", "model")
 """Where training programs put the state dict when they save more than that."""
@@ -35,6 +35,7 @@ def read_pth(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """
     torch = _torch()
     path = pathlib.Path(path)
+    check_is_file(path)
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -28,9 +28,11 @@ from absl import flags
 from turns import spread
 
 from stm_jax.data import clips, pasting
-from stm_jax.data.config import DataConfig, Photographs, Source, Videos
+from stm_jax.data.config import DataConfig
 from stm_jax.data.pipeline import clip_batches, training_clips
 from stm_jax.data.samples import Sample
+from stm_jax.data.sources import Photographs, Videos
+from stm_jax.data.sources.protocol import Source
 from stm_jax.data.views import View
 from stm_jax.errors import InputError
 

@@ -27,10 +27,10 @@ from stm_jax.files import (
     flush,
     hash_of_file,
     is_whole_png,
-    read_json,
     write_json,
     writing_whole,
 )
+from stm_jax.json_files import read_json
 from stm_jax.runtime.claim import make_folder, remove_written
 from stm_jax.runtime.results import ResultsFolder
 

@@ -1,5 +1,6 @@
-"""Where a Matroska or WebM file ends by its own account."""
+"""Where files of videos end, by their own account."""
 
+import os
 import pathlib
 
 
@@ -22,3 +23,11 @@ def matroska_end(path: pathlib.Path) -> int:
                 return 0
             end = file.tell() + size
     return end
+
+
+def animation_has_end(path: pathlib.Path, kind: str) -> bool:
+    """Says whether an animation, of which FFmpeg shows what is there, goes on to its end."""
+    with open(path, "rb") as file:
+        file.seek(-min(1024, path.stat().st_size), os.SEEK_END)
+        tail = file.read()
+    return b"IEND" in tail if kind == "apng" else tail.rstrip(b"\0").endswith(b";")
