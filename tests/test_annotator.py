@@ -412,6 +412,11 @@ def test_a_spoiled_annotation_is_told_of_and_a_spoiled_answer_is_done_again(vide
     (folder / ".session" / "frames.json").write_text("{")
     with session(video) as one:
         assert len(answers(one)) == COUNT
+    noted = (folder / "annotations.json").read_bytes()
+    (folder / "annotations.json").write_bytes(noted[:-9])
+    with pytest.raises(InputError, match="is not JSON"):
+        session(video)
+    (folder / "annotations.json").write_bytes(noted)
     file = next((folder / "annotations").iterdir())
     shutil.copy(folder / "masks" / "05.png", file)
     with pytest.raises(InputError, match="has changed since it was given"):

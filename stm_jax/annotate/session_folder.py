@@ -30,12 +30,12 @@ from stm_jax.errors import InputError
 from stm_jax.files import (
     flush,
     is_whole_png,
-    read_json,
     remove_unfinished,
     write_json,
     write_whole,
     writing_whole,
 )
+from stm_jax.json_files import load_json, read_json
 from stm_jax.runtime.claim import claimed, make_folder
 
 COMMAND = "segment"
@@ -79,12 +79,13 @@ class SessionFolder:
         """Makes the folder ready; returns annotations, names of objects, and what was noted.
 
         Raises:
-            InputError: An annotation is missing or damaged: it is not to be replaced by an answer.
+            InputError: What was given is missing or damaged: only a person can give it again.
         """
         for folder in (self.path, *(self.path / name for name in FOLDERS)):
             make_folder(folder)
             remove_unfinished(folder)
-        saved = read_json(self.path / "annotations.json")
+        notes = self.path / "annotations.json"
+        saved = load_json(notes) if notes.exists() else {}
         objects = {int(each): name for each, name in saved.get("objects", {}).items()}
         annotations = {}
         for frame, note in saved.get("annotations", {}).items():

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from stm_jax.data.video_files import VideoWriter
-from stm_jax.files import hash_of_file, read_json, write_json
+from stm_jax.files import hash_of_file, write_json
+from stm_jax.json_files import read_json
 from stm_jax.report.overlay import overlay
 from stm_jax.runtime.claim import claimed, remove_written
 from stm_jax.runtime.progress import FrameProgress
