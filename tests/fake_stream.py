@@ -22,7 +22,7 @@ class FakeSegmenter:
         parts = [each.encode() if isinstance(each, str) else each for each in parts]
         self.history = hashlib.sha256(b"|".join([self.history, *parts])).digest()
 
-    def start(self, frame, mask, *, length, objects, object_ids):
+    def start(self, frame, mask, *, length, object_ids):
         assert set(np.unique(mask)) - {0} <= set(object_ids)
         self.history, self.object_ids, self.steps = b"", tuple(object_ids), 0
         self._note("start", frame, mask, length, self.object_ids)

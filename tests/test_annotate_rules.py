@@ -89,7 +89,7 @@ class Plain:
         end = next((k for k in starts if sign * k > sign * t), None)
         stream = FakeSegmenter()
         mask, told = self.given[start]
-        stream.start(FRAMES[start], mask, length=COUNT, objects=0, object_ids=sorted(told))
+        stream.start(FRAMES[start], mask, length=COUNT, object_ids=sorted(told))
         self.pin(stream, start, end, sign)
         for u in sorted(self.visited, key=lambda k: sign * k):
             if not sign * start < sign * u <= sign * t:

@@ -113,6 +113,7 @@ class Annotator:
     def close(self) -> None:
         """Saves, and lets the folder go."""
         self._folder.save_answers()
+        self.reader.close()
         self._open.close()
 
     @property
@@ -250,7 +251,7 @@ class Annotator:
         """
         lowest = {
             frame: min((min(each) for each in found.values()), default=1.0)
-            for frame, found in self._folder.certainty.items()
+            for frame, found in self._folder.certainty.copy().items()
             if frame not in self._annotations and frame in self._folder.keys
         }
         return sorted(lowest, key=lambda frame: (lowest[frame], frame))[:count]

@@ -10,7 +10,6 @@ from stm_jax.annotate.fusion import Soft, sorted_by_id
 from stm_jax.annotate.passes import Pass
 from stm_jax.data.frame_reader import FrameReader
 from stm_jax.infer.segmenter import Segmenter
-from stm_jax.memory.bank import OBJECT_COUNTS, round_up
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,15 +29,17 @@ class Follower:
     following: Pass
 
     def begin(self) -> None:
-        """Starts the stream with the pass's first frame; whatever it was before is forgotten."""
+        """Starts the stream with the pass's first frame; whatever it was before is forgotten.
+
+        Room is made for the pass's own objects and no more: with another program, the same pass
+        could give other bits.
+        """
         start = self.following.start
         given = self.annotations[start]
-        known = {i for each in self.annotations.values() for i in each.objects}
         self.segmenter.start(
             self.reader[start],
             given.mask,
             length=self.reader.count,
-            objects=round_up(len(known), OBJECT_COUNTS),  # one program for all passes
             object_ids=sorted(given.objects),
         )
         self._pin(start)

@@ -48,6 +48,9 @@ class Propagation:
         reader: Of the video.
         folder: Where answers and streams are kept.
         keep_soft: Whether probabilities are, too.
+
+    Attributes:
+        in_memory: The frames that are in the stream's memory; empty if none is at work.
     """
 
     def __init__(
@@ -55,13 +58,8 @@ class Propagation:
     ) -> None:
         self._segmenter, self._reader = segmenter, reader
         self._folder, self._keep_soft = folder, keep_soft
-        self._working: tuple[Follower, int] | None = None
+        self.in_memory: tuple[int, ...] = ()
         self._next_save, self._pause = 0.0, SAVE_EVERY
-
-    @property
-    def in_memory(self) -> tuple[int, ...]:
-        """The frames that are in the stream's memory now; empty if none is at work."""
-        return self._working[0].in_memory(self._working[1]) if self._working else ()
 
     def run(
         self, plan: Plan, wanted: Collection[int], is_current: Callable[[], bool]
@@ -84,7 +82,7 @@ class Propagation:
                     return
                 yield from self._work(plan, todo, wanted, is_current)
         finally:
-            self._working = None
+            self.in_memory = ()
             self._folder.save_answers()
 
     def _work(
@@ -99,7 +97,7 @@ class Propagation:
         try:
             for frame, soft in follower.answers(done):
                 done += 1
-                self._working = follower, done
+                self.in_memory = follower.in_memory(done)
                 answer = self._take(plan, todo, frame, soft)
                 if answer is not None:
                     yield answer
@@ -148,7 +146,9 @@ class Propagation:
 
     def _is_due(self, plan: Plan, frame: int) -> bool:
         key = plan.key(frame)
-        return key is not None and self._folder.keys.get(frame) != key
+        if key is None or self._folder.keys.get(frame) != key:
+            return key is not None
+        return self._keep_soft and not self._folder.has_soft(frame)
 
     def _needs(self, plan: Plan, todo: Pass, frame: int) -> bool:
         """Says whether a frame still needs this pass."""

@@ -142,6 +142,10 @@ class SessionFolder:
         if self.ahead.pop(frame, None) is not None:
             self._ahead(frame).unlink(missing_ok=True)
 
+    def has_soft(self, frame: int) -> bool:
+        """Says whether the probabilities of a frame are kept."""
+        return self._soft(frame).is_file()
+
     def read_soft(self, frame: int) -> Soft | None:
         """Returns the probabilities of a frame's answer, None if they are not kept."""
         soft = self._read_soft(self._soft(frame), self.keys.get(frame))

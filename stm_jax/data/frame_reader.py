@@ -57,6 +57,12 @@ class FrameReader:
         else:
             self.count = sum(1 for _ in frames.read())
 
+    def close(self) -> None:
+        """Lets go of the file and of what is kept; it is opened again when a frame is asked for."""
+        with self._lock:
+            self._coming = None
+            self._kept.clear()
+
     def __len__(self) -> int:
         return self.count
 

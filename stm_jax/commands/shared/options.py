@@ -136,11 +136,13 @@ class LoadedModel:
             self.model, scales=scales, flip=flip, device=device, **self._chosen()
         )
 
-    def annotator(self, video: pathlib.Path, folder: pathlib.Path) -> "Annotator":
+    def annotator(
+        self, video: pathlib.Path, folder: pathlib.Path, *, keep_soft: bool = False
+    ) -> "Annotator":
         """Returns a session over a video."""
         from stm_jax.annotate.annotator import Annotator
 
-        return Annotator(self.model, video, folder, **self._chosen())
+        return Annotator(self.model, video, folder, keep_soft=keep_soft, **self._chosen())
 
     def _chosen(self) -> dict[str, Any]:
         return {
