@@ -117,6 +117,7 @@ class Plain:
             behind = [k for k in showing if sign * k <= sign * start]
             wanted |= {min(ahead, key=lambda k: sign * k)} if ahead else set()
             wanted |= {max(behind, key=lambda k: sign * k)} if behind else set()
+            wanted |= {min(showing)} if showing else set()
         for k in sorted(wanted - {start}, key=lambda k: sign * k):
             mask, told = self.given[k]
             if told & known:

@@ -7,7 +7,8 @@ Nothing here computes an answer. The rules:
    frame. Annotated frames on its way that speak of fewer objects correct it, and may bring in more.
 2. In its memory are pinned, beside what the rule keeps: the annotated frames on its way, the one
    that ends it, and for each of its objects the nearest annotated frame on either side that shows
-   it; of each, what it says of the objects that the pass knows by then.
+   it, and the first of all that does; of each, what it says of the objects that the pass knows by
+   then.
 3. A frame's *key* is a hash of all that its answer depends on: what is known of the frame itself,
    and what the passes that reach it have been given so far. That is what they start from and what
    is pinned, for what corrects them is pinned as well, and so is what the weights are counted from.
@@ -220,12 +221,11 @@ class Plan:
         pinned = {*on_the_way, *([] if end is None else [end])}
         for each in known:
             showing = [t for t in self._speaking_of[each] if each in given[t].shown]
-            at = (
-                bisect.bisect_right(showing, start)
-                if not backward
-                else bisect.bisect_left(showing, start)
-            )
-            pinned |= {*showing[max(at - 1, 0) : at], *showing[at : at + 1]}
+            if backward:
+                at = bisect.bisect_left(showing, start)
+            else:
+                at = bisect.bisect_right(showing, start)
+            pinned |= {*showing[:1], *showing[max(at - 1, 0) : at], *showing[at : at + 1]}
         pinned = {t for t in pinned if given[t].objects & known} - {start}
         # In the pass's order, so that a mirrored video gives the same bits.
         return Stage(begin, known, tuple(sorted(pinned, reverse=backward)))
