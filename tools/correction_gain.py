@@ -36,14 +36,20 @@ class Options:
     model: tyro.conf.OmitArgPrefixes[ModelOptions] = dataclasses.field(default_factory=ModelOptions)
 
 
+def answer_of(session: stm_jax.Annotator, frame: int) -> np.ndarray:
+    """Returns a frame's answer, once all are followed."""
+    answer = session.mask(frame)
+    assert answer is not None
+    return answer
+
+
 def overlaps(session: stm_jax.Annotator, truth: dict[int, np.ndarray]) -> dict[int, float]:
     """Returns the mean J of the objects in each frame but the first with a true mask."""
     first, *later = sorted(truth)
     ids = np.unique(truth[first])[1:]
     found = {}
     for frame in later:
-        answer = session.mask(frame)
-        assert answer is not None
+        answer = answer_of(session, frame)
         each = [region_similarity(answer == i, truth[frame] == i) for i in ids]
         found[frame] = float(np.mean(each))
     return found
@@ -61,13 +67,13 @@ def rounds_of(
         worst = min(found, key=lambda frame: (found[frame], frame))
         if found[worst] == 1:
             break
-        before = [session.mask(frame) for frame in range(session.count)]
+        before = [answer_of(session, frame) for frame in range(session.count)]
         left, right = session.neighbours(worst)
         session.annotate(worst, truth[worst])
         list(session.propagate())
         for frame, mask in enumerate(before):
             inside = (left is None or frame > left) and (right is None or frame < right)
-            strangers += not inside and not np.array_equal(mask, session.mask(frame))
+            strangers += not inside and not np.array_equal(mask, answer_of(session, frame))
         found = overlaps(session, truth)
         means.append(float(np.mean(list(found.values()))))
         corrected.append(worst)
