@@ -300,6 +300,7 @@ def _chosen(option: str, words: Sequence[str], there: Sequence[Entry]) -> Any:
     called = shown(name)
     if ".py:" in name:
         file, _, attribute = name.rpartition(":")
+        called = f"{pathlib.Path(file).name}:{shown(attribute)}"  # its folders may be long
         kind = getattr(python_file(pathlib.Path(file)), attribute, None)
         if kind is None:
             raise InputError(f"{option} {name}: the file has no {shown(attribute)}")

@@ -155,7 +155,7 @@ def hash_of_file(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_json(path: pathlib.Path, content: Mapping[str, Any], indent: int = 2) -> None:
+def write_json(path: pathlib.Path, content: Mapping[str, Any], indent: int | None = 2) -> None:
     """Writes a JSON file, whole or not at all."""
     write_whole(path, (json.dumps(content, indent=indent) + "\n").encode())
 

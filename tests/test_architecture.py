@@ -28,7 +28,8 @@ BASE = {
     "version",
 }
 NETWORK = BASE | {"ops", "reads", "nn", "memory", "catalogue", "infer", "weights"}
-EVERYTHING = NETWORK | {"annotate", "runtime", "data", "eval", "report", "train", "benchmark"}
+EVERYTHING = NETWORK | {"annotate", "runtime", "data", "eval", "report", "results"}
+EVERYTHING |= {"train", "benchmark"}
 MAY_IMPORT = {
     "checks": {"config", "errors"},
     "compiling": set(),
@@ -51,6 +52,7 @@ MAY_IMPORT = {
     "annotate": NETWORK | {"runtime", "data"},
     "eval": NETWORK | {"data"},
     "report": NETWORK | {"data", "eval"},
+    "results": BASE | {"data", "report", "runtime"},
     "train": NETWORK | {"data", "eval", "runtime"},
     "benchmark": NETWORK | {"runtime", "data", "eval", "report"},
     "__init__": EVERYTHING,  # the public names

@@ -135,3 +135,29 @@ def test_a_file_may_print(tmp_path):
 def test_the_paths_of_a_configuration_are_below_a_root(root):  # noqa: F811
     config = with_root(config_of(pathlib.Path(".")), root)
     check_train(config)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("seed=abc", "seed is 'abc': give an integer"),
+        ("seed=" + "9" * 5000, "seed is '999"),
+        ("stages.0.steps=1.5", r"stages\.0\.steps is '1\.5': give an integer"),
+        ("sede=1", "has no sede: perhaps you meant seed"),
+        ("stages.7.steps=1", r"has no stages\.7\.steps: perhaps you meant stages\.0\.steps"),
+        ("stages=3", "stages is '3': give a tuple"),
+        ("seed", "seed is no change of the configuration"),
+        ("help=1", "has no help"),
+    ],
+)
+def test_a_change_that_is_none_is_one_line(root, capsys, change, told):  # noqa: F811
+    with pytest.raises(InputError, match=told) as error:
+        changed(config_of(root), (change,))
+    assert len(str(error.value)) < 300 and capsys.readouterr().err == ""
+
+
+def test_an_error_that_cannot_be_shown(tmp_path):
+    text = "class Odd(Exception):\n    def __str__(self): raise OSError\nraise Odd\n"
+    (tmp_path / "own.py").write_text(text)
+    with pytest.raises(InputError, match="Odd: an error that cannot be shown"):
+        load_config(tmp_path / "own.py")

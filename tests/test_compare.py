@@ -125,6 +125,6 @@ def test_the_command_refuses_other_files_in_one_line(files, tmp_path, capsys):
     assert main(["compare", files[0], str(other)]) == 2
     assert f"{other} is not a scores file" in capsys.readouterr().err
     assert main(["compare", files[0], str(tmp_path / "no.json")]) == 2
-    assert "no.json cannot be read" in capsys.readouterr().err
+    assert "no.json: no such file" in capsys.readouterr().err
     assert main(["compare", files[0]]) == 2
     assert "two or more" in capsys.readouterr().err

@@ -168,7 +168,7 @@ BAD = {
     "over itself": ("ours.safetensors", "{inputs}/ours.safetensors", "lies in what is read"),
     "over a folder": ("ours.safetensors", "folder.safetensors", "folder.safetensors"),
     "no such name": ("stm-r99", "out.safetensors", "bundled are"),
-    "no such npz": ("none.npz", "out.safetensors", "No such file"),
+    "no such npz": ("none.npz", "out.safetensors", "no such file"),
     "no npz": ("text.npz", "out.safetensors", "is no .npz file"),
     "an array": ("array.npz", "out.safetensors", "is no .npz file"),
     "objects": ("objects.npz", "out.safetensors", "pickled objects"),

@@ -9,7 +9,7 @@ import pytest
 import stm_jax
 from stm_jax.catalogue import chosen
 from stm_jax.data.masks import write_mask
-from stm_jax.data.video_files import VideoWriter
+from stm_jax.results.video_writer import VideoWriter
 from tests.lively import IDS, clip, first_mask, lively_model
 
 GUIDE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "your_own_memory.md"

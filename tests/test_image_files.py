@@ -3,15 +3,18 @@
 import os
 import pathlib
 import socket
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
+from stm_jax.data import whole_png
 from stm_jax.data.image_files import read_rgb, size_of
 from stm_jax.data.samples import Sample
 from stm_jax.errors import InputError
 from stm_jax.report.pictures import whole_picture
+from tests.hostile import drawn
 
 RAMP = np.broadcast_to(np.linspace(0, 250, 30)[:, None, None], (30, 40, 3)).astype(np.uint8)
 
@@ -102,3 +105,35 @@ def test_a_part_of_a_picture_is_none(tmp_path, monkeypatch, read):
 def test_a_link_to_nothing_is_named(tmp_path):
     (tmp_path / "0.png").symlink_to(tmp_path / "gone.png")
     assert "link to nothing" in refused(read_rgb, tmp_path / "0.png")
+
+
+def test_a_png_that_was_changed_or_lacks_rows_is_told(tmp_path):
+    path, pixels = tmp_path / "frame.png", np.full((30, 20), 7, np.uint8)
+    path.write_bytes(drawn.png(20, 30, zlib.compress(drawn.rows(pixels))))
+    assert (read_rgb(path) == 7).all()
+    path.write_bytes(drawn.png(20, 30, zlib.compress(drawn.rows(pixels[:29]))))
+    assert "rows are missing" in refused(read_rgb, path)
+    whole = bytearray(drawn.png(20, 30, zlib.compress(drawn.rows(pixels), 0)))
+    whole[200] ^= 1
+    path.write_bytes(whole)
+    assert "check sum" in refused(read_rgb, path)
+
+
+def test_the_last_row_may_have_the_colour_that_looks_for_missing_ones(tmp_path):
+    path, pixels = tmp_path / "frame.png", np.full((30, 20), whole_png.INK, np.uint8)
+    path.write_bytes(drawn.png(20, 30, zlib.compress(drawn.rows(pixels))))
+    assert (read_rgb(path) == whole_png.INK).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_of_a_turned_tiff(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(RAMP).save(tmp_path / "frame.tif", exif=exif)
+    assert size_of(tmp_path / "frame.tif") == read_rgb(tmp_path / "frame.tif").shape[:2]
+
+
+def test_a_message_holds_nothing_that_a_terminal_obeys(tmp_path):
+    with pytest.raises(InputError) as caught:
+        read_rgb(tmp_path / "\x1b[2J\n.png")
+    assert r"\x1b[2J\n.png" in str(caught.value)

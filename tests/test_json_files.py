@@ -103,3 +103,17 @@ def test_annotations_with_numbers_that_are_none(tmp_path):
     (tmp_path / "a.json").write_text('{"images": [{"id": 1, "height": 1e999}], "annotations": []}')
     with pytest.raises(InputError, match=r"a\.json is no COCO file.*too large"):
         read_annotations(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("far", ["1e300", "1e39", "1e6"])
+def test_a_polygon_far_off_its_image_is_told(tmp_path, far):
+    path = tmp_path / "instances.json"
+    path.write_text(
+        '{"images": [{"id": 1, "file_name": "a.jpg", "height": 9, "width": 9}], "annotations":'
+        f' [{{"image_id": 1, "segmentation": [[1, 1, {far}, 1, 5, 5]]}}]}}'
+    )
+    with pytest.raises(InputError, match="a polygon is far off its image"):
+        read_annotations(path)
+    path.write_text(path.read_text().replace(far, "4").replace('"height": 9', '"height": -9'))
+    with pytest.raises(InputError, match="an image of 9x-9"):
+        read_annotations(path)

@@ -1,17 +1,20 @@
 """Lists as editors write them, and folders with what systems leave behind in them."""
 
+import os
 import pathlib
 
 import pytest
 
 from stm_jax.data.benchmarks import benchmark_sequences
 from stm_jax.data.config import DataConfig
+from stm_jax.data.layouts import listed
 from stm_jax.data.listing import entries, read_list
 from stm_jax.data.pipeline import training_clips
 from stm_jax.data.sources import Photographs
 from stm_jax.data.video_files import open_frames
 from stm_jax.errors import InputError
 from stm_jax.eval.scoring import score_predictions
+from stm_jax.json_files import load_json
 from tests.benchmark_trees import davis2017
 from tests.test_clips import write_pair
 
@@ -83,3 +86,18 @@ def test_a_batch_may_be_a_single_clip(tmp_path):
     write_pair(tmp_path / "images/a.jpg", tmp_path / "masks/a.png", left=30)
     config = DataConfig((Photographs(tmp_path),), size=32, batch_size=1)
     assert next(training_clips(config, seed=0, steps=2))["frames"].shape == (1, 3, 32, 32, 3)
+
+
+def test_a_pipe_that_is_called_a_list_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "val.txt")
+    with pytest.raises(InputError, match="a device or a pipe"):
+        read_list(tmp_path / "val.txt")
+    with pytest.raises(InputError, match="a device or a pipe"):
+        load_json(tmp_path / "val.txt")
+
+
+def test_a_list_of_paths_may_have_names_with_spaces(tmp_path):
+    (tmp_path / "ImageSets/480p").mkdir(parents=True)
+    line = "/JPEGImages/480p/my dog/00000.jpg /Annotations/480p/my dog/00000.png"
+    (tmp_path / "ImageSets/480p/val.txt").write_text(line)
+    assert listed(tmp_path, "val", ("480p",))[0] == ("my dog",)

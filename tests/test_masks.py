@@ -2,6 +2,7 @@
 
 import errno
 import pathlib
+import zlib
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image, ImageFilter
 from stm_jax.data.masks import check_first_mask, read_hand_mask, read_mask, write_mask
 from stm_jax.data.palette import davis_palette
 from stm_jax.errors import InputError
+from tests.hostile import drawn
 
 IDS = np.array([[0, 0, 1, 1], [0, 2, 2, 1], [0, 0, 0, 0]], np.uint8)
 ONE = (IDS > 0).astype(np.uint8)
@@ -322,3 +324,43 @@ def test_full_disk_leaves_the_old_mask(tmp_path, monkeypatch):
     assert caught.value.errno == errno.ENOSPC
     np.testing.assert_array_equal(read_mask(path), IDS)
     assert [file.name for file in tmp_path.iterdir()] == ["mask.png"]
+
+
+def test_a_thin_gap_between_flat_colours_is_background(tmp_path):
+    picture = np.zeros((40, 40, 3), np.uint8)
+    picture[5:35, 5:19], picture[5:35, 20:35] = (200, 30, 40), (30, 60, 210)
+    picture[4] = picture[4] // 2 + np.arange(40, dtype=np.uint8)[:, None] // 3  # many colours
+    ids = read_mask(save(tmp_path, picture))
+    assert (ids[5:35, 19] == 0).all() and ids[20, 10] != ids[20, 30] > 0
+
+
+@pytest.mark.parametrize("as_palette", [True, False])
+def test_few_colours_of_soft_edges_are_no_objects(tmp_path, as_palette):
+    grey = np.zeros((40, 40), np.uint8)
+    grey[10:30, 10:30] = 255
+    grey[9, 10:30], grey[30, 10:30], grey[10:30, 9], grey[10:30, 30] = 50, 90, 120, 200
+    picture = grey[..., None] * np.array([1, 0, 0], np.uint8)
+    image = Image.fromarray(picture)
+    path = tmp_path / "mask.png"
+    (image.quantize(8) if as_palette else image).save(path)
+    np.testing.assert_array_equal(read_mask(path), grey > 120)
+
+
+@pytest.mark.parametrize("value", [256, 513, 70000, -1])
+def test_values_that_no_id_has_are_not_folded_into_some(tmp_path, value):
+    ids = IDS.astype(np.int32)
+    ids[ids > 1] = value
+    path = tmp_path / "mask.tif"
+    Image.fromarray(ids).save(path)
+    with pytest.raises(InputError, match="values"):
+        read_mask(path)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_grey_of_few_bits_is_not_spread(tmp_path, bits):
+    ids = np.tile(np.array([0, 1, 2, 3], np.uint8), (12, 6))
+    packed = sum(ids[:, i :: 8 // bits] << (8 - bits * (i + 1)) for i in range(8 // bits))
+    content = zlib.compress(drawn.rows(packed.astype(np.uint8)))
+    path = tmp_path / "mask.png"
+    path.write_bytes(drawn.png(24, 12, content, bits=bits))
+    np.testing.assert_array_equal(read_mask(path), ids)

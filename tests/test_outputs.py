@@ -7,34 +7,20 @@ import stat
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
-from stm_jax import files, weights
+from stm_jax import files
 from stm_jax.cli import main
-from stm_jax.data.masks import write_mask
-from stm_jax.data.video_files import VideoWriter
 from stm_jax.errors import InputError
 from stm_jax.files import write_whole
 from stm_jax.runtime.claim import MARK, claimed, remove_written
 from stm_jax.runtime.outputs import check_outputs, weights_read
-from tests.benchmark_trees import davis2017
-from tests.lively import clip, lively_model
+from tests.made_inputs import made_inputs
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> pathlib.Path:
-    """A folder with davis/, video.mp4, mask.png and tiny.safetensors."""
-    folder = tmp_path_factory.mktemp("inputs")
-    davis2017(folder / "davis", {"ant": (3, 32, 48, (2, 5))})
-    with VideoWriter(folder / "video.mp4", 32, 48, 25) as video:
-        for frame in clip(3, 32, 48):
-            video.write(frame)
-    mask = np.zeros((32, 48), np.uint8)
-    mask[8:20, 4:16] = 1
-    write_mask(folder / "mask.png", mask)
-    weights.save(lively_model(), folder / "tiny.safetensors")
-    return folder
+    return made_inputs(tmp_path_factory.mktemp("inputs"), 3)
 
 
 def benchmark(inputs: pathlib.Path, out: pathlib.Path, *more: str) -> int:

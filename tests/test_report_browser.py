@@ -1,16 +1,20 @@
 """The report page in a real browser, opened from disk; skips where there is none to drive."""
 
+import base64
 import contextlib
+import io
 import json
 import pathlib
+import re
 import shutil
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from stm_jax.report.page_of_scores import write_report
-from tests.report_data import make_scores, make_sequence
+from tests.report_data import HEIGHT, WIDTH, make_scores, make_sequence
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs pip install '.[browser]'")
 from selenium.webdriver.common.keys import Keys  # noqa: E402
@@ -24,6 +28,7 @@ FLAGS = (
     " --window-size=1280,900"
 )
 HOSTILE = "</script><img src=x onerror=\"document.title='run'\">"
+CALLED = HOSTILE.replace("/", "")  # else it is no folder's name
 
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="needs Chromium and chromedriver on the PATH"
@@ -49,7 +54,7 @@ def page(tmp_path_factory) -> pathlib.Path:
     sequences = [
         make_sequence(root, "beta", "a"),
         make_sequence(root, "alpha", "b", objects=(1, 2, 7)),
-        make_sequence(root, HOSTILE, "c", frames=6),
+        make_sequence(root, CALLED, "c", frames=6),
     ]
     (root / "predictions" / "beta" / "00000.png").unlink()
     Image.new("RGB", (90, 60), (200, 30, 30)).save(root / "looked.png")
@@ -80,7 +85,8 @@ def opened(browser, page):
         for m in requests
         if m["method"] == "Network.requestWillBeSent"
     }
-    assert {url for url in urls if not url.startswith("data:image/")} <= {page.as_uri()}
+    own = ("data:image/", "blob:")  # in the page itself
+    assert {url for url in urls if not url.startswith(own)} <= {page.as_uri()}
 
 
 def scheme(browser, name: str) -> None:
@@ -125,7 +131,7 @@ def press(browser, *keys: str) -> None:
 def test_hostile_names_are_only_text(opened):
     assert opened.title == HOSTILE
     assert find(opened, "h1").text == find(opened, "#problems li").text == HOSTILE
-    assert HOSTILE in names(opened)
+    assert CALLED in names(opened)
     images = "return [...document.images].map((each) => each.parentElement.id)"
     assert opened.execute_script(images) == ["looked"]
 
@@ -142,10 +148,10 @@ def test_where_the_worst_frame_looked(opened):
 
 
 def test_every_column_sorts_by_click_and_by_keyboard(opened):
-    assert names(opened) == [HOSTILE, "alpha", "beta"]
+    assert names(opened) == [CALLED, "alpha", "beta"]
     assert sort_of(heading(opened, "Sequence")) == "ascending"
     heading(opened, "Sequence").click()
-    assert names(opened) == ["beta", "alpha", HOSTILE]
+    assert names(opened) == ["beta", "alpha", CALLED]
     assert sort_of(heading(opened, "Sequence")) == "descending"
     headings = opened.find_elements("css selector", "#table thead button")
     for number, name in list(enumerate([each.text for each in headings], 1))[1:]:
@@ -159,7 +165,7 @@ def test_every_column_sorts_by_click_and_by_keyboard(opened):
 
 def test_table_of_objects(opened):
     opened.find_elements("css selector", "#rows button")[1].click()
-    assert names(opened) == [HOSTILE, "alpha", "alpha", "alpha", "beta"]
+    assert names(opened) == [CALLED, "alpha", "alpha", "alpha", "beta"]
     assert column(opened, 2) == [1, 1, 2, 7, 1]
     opened.find_elements("css selector", "#table tbody button")[3].click()
     assert find(opened, "#viewer-title").text == "alpha"
@@ -203,6 +209,50 @@ def test_plot_and_player_move_together(opened):
     middle = int(find(opened, "#slider").get_attribute("value"))
     assert middle in (5, 6)
     shown(opened, middle)
+
+
+def pixels(browser, name: str) -> np.ndarray:
+    """Returns what a canvas shows, (height, width, 3)."""
+    url = browser.execute_script("return document.getElementById(arguments[0]).toDataURL()", name)
+    with Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) as image:
+        return np.array(image.convert("RGB")).astype(int)
+
+
+def test_each_frame_is_its_own_with_its_own_masks(opened):
+    """Whichever way it is come by: the film is sought, and seeks may overlap."""
+    find(opened, "#stage").click()
+    for keys, frame in [
+        ((Keys.HOME,), 0),
+        ((Keys.END,), 11),
+        ((Keys.ARROW_LEFT,) * 8, 3),
+        ((Keys.ARROW_RIGHT,), 4),
+        ((Keys.HOME,), 0),
+        ((Keys.ARROW_RIGHT,) * 7, 7),
+    ]:
+        for key in keys:
+            webdriver.ActionChains(opened).send_keys(key).perform()
+        shown(opened, frame)
+        seen = pixels(opened, "truth")
+        assert seen.shape == (HEIGHT, WIDTH, 3)
+        assert abs(seen[30:, 50:].mean() - (60 + 10 * frame)) < 4
+        left = 3 + 3 * frame  # the square of object 1, dark red in DAVIS, outlined brighter
+        where = np.argwhere((seen[:20] == (255, 0, 0)).all(axis=-1))
+        assert where.min(axis=0).tolist() == [4, left] and where.max(axis=0)[1] == left + 11
+        inside = seen[7:9, left + 3 : left + 9]
+        tinted = (200 * 140 + 128 * 115) / 255
+        assert abs(inside[..., 0].mean() - tinted) < 8 and inside[..., 2].mean() < 60
+        if frame:  # whose mask lags behind by a pixel, and frame 0 has none
+            where = np.argwhere((pixels(opened, "prediction")[:20] == (255, 0, 0)).all(axis=-1))
+            assert where.min(axis=0).tolist() == [4, left - 1]
+
+
+def test_without_vp9_there_are_the_masks(browser, page, tmp_path):
+    broken = tmp_path / "broken.html"
+    broken.write_text(re.sub(r'"film":"[^"]*', '"film":"AAAA', page.read_text()))
+    browser.get(broken.as_uri())
+    shown(browser, 10)
+    assert until(lambda: find(browser, "#no-film").is_displayed())
+    assert (pixels(browser, "truth") == (255, 0, 0)).all(axis=-1).any()
 
 
 def test_play_and_pause(opened):

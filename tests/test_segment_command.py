@@ -20,12 +20,13 @@ from PIL import Image
 import stm_jax.commands.segment as command
 from stm_jax import files, weights
 from stm_jax.cli import main
-from stm_jax.data import video_files
 from stm_jax.data.masks import read_mask, write_mask
-from stm_jax.data.video_files import VideoWriter, open_frames
+from stm_jax.data.video_files import open_frames
 from stm_jax.infer.segmenter import Segmenter
 from stm_jax.memory.rules.first import First
 from stm_jax.reads.top_k import TopK
+from stm_jax.results import video_writer
+from stm_jax.results.video_writer import VideoWriter
 from tests.lively import clip, lively_model
 
 HEIGHT, WIDTH, COUNT = 32, 48, 8
@@ -332,7 +333,7 @@ def test_full_disk(inputs, whole, tmp_path, capsys, monkeypatch, file, done):
     out, full = tmp_path / "out", tmp_path / "full"
     full.symlink_to("/dev/full")
     with monkeypatch.context() as patch:
-        for place in (files, video_files):
+        for place in (files, video_writer):
             usual = place.unfinished
             named = {out / file: full}
             patch.setattr(place, "unfinished", lambda p, u=usual, n=named: n.get(p) or u(p))

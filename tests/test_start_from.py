@@ -129,7 +129,7 @@ def test_what_lacks_an_entry_is_refused_the_other_way_round(tmp_path: pathlib.Pa
             "start_anew is of weights .* give start",
         ),
         ({"start_from": None, "model": None}, "model = None is of weights .* give start_from="),
-        ({"start_from": "none.npz"}, "none.npz cannot be read"),
+        ({"start_from": "none.npz"}, "none.npz: no such file"),
     ],
 )
 def test_a_start_that_cannot_be_leaves_no_run_behind(

@@ -7,15 +7,10 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 
-from stm_jax import weights
-from stm_jax.data.masks import write_mask
-from stm_jax.data.video_files import VideoWriter
-from tests.benchmark_trees import davis2017
 from tests.conftest import PROJECT
-from tests.lively import clip, lively_model
+from tests.made_inputs import made_inputs
 
 SECONDS = 5.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -59,17 +54,7 @@ sys.exit(main())
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> pathlib.Path:
-    """A folder with davis/, video.mp4, mask.png and tiny.safetensors."""
-    folder = tmp_path_factory.mktemp("inputs")
-    davis2017(folder / "davis", {"ant": (40, 32, 48, (2, 5))})
-    with VideoWriter(folder / "video.mp4", 32, 48, 25) as video:
-        for frame in clip(40, 32, 48):
-            video.write(frame)
-    mask = np.zeros((32, 48), np.uint8)
-    mask[8:20, 4:16] = 1
-    write_mask(folder / "mask.png", mask)
-    weights.save(lively_model(), folder / "tiny.safetensors")
-    return folder
+    return made_inputs(tmp_path_factory.mktemp("inputs"), 40)
 
 
 def start(program: str, *words: object) -> subprocess.Popen:

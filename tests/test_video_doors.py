@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from stm_jax.data import hdr, video_files
-from stm_jax.data.video_files import VideoWriter, open_frames
+from stm_jax.data.video_files import open_frames
 from stm_jax.errors import InputError
+from stm_jax.results.video_writer import VideoWriter
+from tests.hostile.videos import encoded
 from tests.test_video_files import HEIGHT, WIDTH, picture, refused, write_video
 
 PLAYLISTS = {
@@ -93,3 +95,16 @@ def test_hdr_that_cannot_be_mapped_is_refused_with_what_does_it(monkeypatch):
     monkeypatch.setattr(hdr, "Graph", fails)
     with pytest.raises(InputError, match=r"x\.mp4 is HDR video .*ffmpeg -i IN"):
         hdr.graph_for(pq_frame(0.5), "x.mp4")
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "avi"])
+def test_what_has_no_end_is_cut_off(tmp_path, kind):
+    path = tmp_path / "video.mp4"
+    if kind == "avi":
+        path.write_bytes(encoded("avi", "mjpeg", "yuvj420p"))
+    else:
+        first, *others = (Image.fromarray(picture(index)) for index in range(4))
+        first.save(path, format=kind, save_all=True, append_images=others)
+    assert open_frames(path)
+    path.write_bytes(path.read_bytes()[: 3 * path.stat().st_size // 5])
+    assert "cut off" in refused(path)

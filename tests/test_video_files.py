@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from stm_jax.data import video_files
-from stm_jax.data.video_files import VideoWriter, open_frames
+from stm_jax.data.video_files import open_frames
 from stm_jax.errors import InputError
+from stm_jax.results.video_writer import VideoWriter
 
 HEIGHT, WIDTH = 32, 48
 
@@ -326,7 +327,7 @@ def test_unfinished_file_plays(tmp_path):
 @pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 def test_full_disk_is_told(tmp_path, monkeypatch):
     (tmp_path / "full").symlink_to("/dev/full")
-    monkeypatch.setattr("stm_jax.data.video_files.unfinished", lambda path: tmp_path / "full")
+    monkeypatch.setattr("stm_jax.results.video_writer.unfinished", lambda path: tmp_path / "full")
     with (
         pytest.raises(OSError, match="No space left") as caught,
         VideoWriter(tmp_path / "out.mp4", HEIGHT, WIDTH, 25) as writer,

@@ -321,3 +321,12 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
 
 def test_a_folder_that_is_no_run(tmp_path):
     assert "is no training run" in message_of(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.npz", "w.safetensors"])
+def test_pipes_long_names_and_short_files_are_told(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    (tmp_path / "short").write_bytes(b"PK\x03\x04")
+    for path in (tmp_path / name, tmp_path / ("y" * 300), tmp_path / "short"):
+        with pytest.raises(InputError):
+            read_weights(str(path))

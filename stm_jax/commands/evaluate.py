@@ -7,6 +7,7 @@ import tyro
 
 from stm_jax.benchmark.results import score
 from stm_jax.commands.shared.options import SequenceOptions
+from stm_jax.eval.other_predictions import as_folder
 from stm_jax.runtime.outputs import check_outputs
 
 
@@ -19,7 +20,7 @@ class Evaluate:
     """
 
     predictions: tyro.conf.Positional[pathlib.Path]
-    """A folder with a folder of PNGs for each sequence."""
+    """Masks: SEQUENCE/FRAME.png in a folder, or one laid out as DAVIS, or a COCO video JSON."""
     dataset: pathlib.Path
     """The data set: the folder that holds JPEGImages and Annotations."""
     data: SequenceOptions
@@ -44,12 +45,14 @@ class Evaluate:
             files=(self.json, self.csv, self.html),
             roots=[self.dataset],
         )
-        score(
-            self.predictions,
-            self.data.of(self.dataset),
-            self.data.protocol,
-            json=self.json,
-            csv=self.csv,
-            page=self.html,
-            strict=self.strict,
-        )
+        sequences = self.data.of(self.dataset)
+        with as_folder(self.predictions) as folder:
+            score(
+                folder,
+                sequences,
+                self.data.protocol,
+                json=self.json,
+                csv=self.csv,
+                page=self.html,
+                strict=self.strict,
+            )

@@ -1,9 +1,11 @@
 """`stm-jax segment`: follow objects through a video, from the mask of its first frame."""
 
+import contextlib
 import dataclasses
 import hashlib
 import sys
 import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,10 +17,15 @@ from stm_jax.commands.shared.segment_folder import SegmentFolder
 from stm_jax.commands.shared.segment_session import follow, give, is_session, start_again
 from stm_jax.data.frame_reader import FrameReader
 from stm_jax.data.truth_masks import read_truth
-from stm_jax.data.video_files import Frames, ImageFolder, VideoWriter, open_frames
+from stm_jax.data.video_files import Frames, ImageFolder, VideoFile, open_frames
 from stm_jax.errors import InputError
 from stm_jax.files import hash_of_file
 from stm_jax.report.overlay import overlay
+from stm_jax.results.finished import FOLDER_RATE, SegmentedVideo
+from stm_jax.results.make import PLACES, SOFT, Kind, make
+from stm_jax.results.probabilities import PROBABILITIES
+from stm_jax.results.sound import Sound
+from stm_jax.results.video_writer import VideoWriter
 from stm_jax.runtime.outputs import check_outputs, weights_read
 from stm_jax.runtime.progress import FrameProgress
 from stm_jax.runtime.stopping import stop_between_frames
@@ -28,14 +35,12 @@ from stm_jax.version import __version__, versions
 if TYPE_CHECKING:
     from stm_jax.infer.segmenter import Segmenter
 
-FOLDER_RATE = 24  # frames a second of the overlay of a folder of frames; DAVIS has 24
-
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
     """Follow objects through a video, from the mask of its first frame or of any frames.
 
-    Writes DIR/masks/*.png, one palette PNG a frame, and DIR/overlay.mp4. A run that was stopped
+    Writes DIR/masks/*.png, one palette PNG a frame, and what --save names. A run that was stopped
     (Ctrl-C, a crash, a full disk) goes on where it was when the same command is given again. With
     a mask more, or another, only what that changes is done again.
     """
@@ -44,6 +49,11 @@ class Segment:
     results: ResultOptions
     model: ModelOptions = dataclasses.field(default_factory=ModelOptions)
     annotations: AnnotationOptions = dataclasses.field(default_factory=AnnotationOptions)
+    save: tuple[Kind, ...] = ("palette", "overlay")
+    """Results, any of these; palette masks are always there. overlay: a video to look at. rgba:
+    cut-out PNGs. alpha, alpha16: grey mattes of 8 and 16 bits. prores4444, vp9-alpha: videos with
+    an alpha channel, the times and the sound. coco: JSON of YouTube-VIS. davis: a data set. npz:
+    probabilities."""
 
     def run(self) -> None:
         """Runs the command.
@@ -65,7 +75,7 @@ class Segment:
         assert mask is not None
         print(f"{mask.name}: {mask_by_hand.described()}", file=said)
         inputs = [video, mask, *weights_read(self.model.weights)]
-        check_outputs(inputs, folder=out, names=("masks", "overlay.mp4"))
+        check_outputs(inputs, folder=out, names=("masks", PROBABILITIES, *PLACES.values()))
         model = self.model.load()
         is_folder = isinstance(frames, ImageFolder)
         folder = SegmentFolder(
@@ -82,23 +92,30 @@ class Segment:
                 "version": __version__,
             },
             [hash_of_file(file) for file in frames.files] if is_folder else [],
+            soft=not SOFT.isdisjoint(self.save),
+            draws="overlay" in self.save,
         )
         with folder.claimed():
             folder.begin(self.results.overwrite)
             if folder.is_finished(frames.name_of):
                 print(f"{out} is finished: nothing to do (--overwrite starts again)")
-                return
-            with explain_out_of_memory():
-                count, seconds = _segment(frames, first_mask, model.segmenter(), folder)
-            folder.finish(
-                {
-                    "weights given": self.model.weights,
-                    "frames": count,
-                    "seconds": round(seconds, 1),
-                    "versions": versions(),
-                }
+            else:
+                with explain_out_of_memory():
+                    count, seconds = _segment(frames, first_mask, model.segmenter(), folder)
+                folder.finish(
+                    {
+                        "weights given": self.model.weights,
+                        "frames": count,
+                        "seconds": round(seconds, 1),
+                        "versions": versions(),
+                    }
+                )
+                print(f"{count} frames in {seconds:.0f} s: {folder.masks}")
+            make(
+                set(self.save) - {"overlay"},  # which is drawn as frames come
+                SegmentedVideo(frames, folder.masks, folder.probabilities, video.resolve().stem),
+                out,
             )
-        print(f"{count} frames in {seconds:.0f} s: {folder.masks} and {folder.overlay}")
 
     def _run_session(self) -> None:
         """Runs with masks of any frames; see `run`."""
@@ -127,6 +144,7 @@ def _segment(
         segmenter.restore(arrays)
     has_state = bool(arrays)
     del arrays
+    soft = {"soft": True} if folder.soft else {}
     resumed = done
     start = time.monotonic() - seconds
     next_save = time.monotonic() + _pause_after(0)
@@ -138,9 +156,7 @@ def _segment(
     with (
         stop_between_frames() as stop_asked,
         FrameProgress(frames.count) as progress,
-        VideoWriter(
-            folder.overlay, frames.height, frames.width, frames.rate or FOLDER_RATE
-        ) as video,
+        _overlay_of(frames, folder) as draw,
     ):
         if resumed:
             progress.say(f"going on after {resumed} frames that are done; redrawing the overlay")
@@ -153,12 +169,12 @@ def _segment(
                     if index == resumed:
                         progress.say(_compiling(frames, first_mask))
                     if index == 0:
-                        ids = segmenter.start(frame, first_mask, length=frames.count)
+                        answer = segmenter.start(frame, first_mask, length=frames.count, **soft)
                     else:
-                        ids = segmenter.step(frame)
-                    folder.write_mask(name, ids)
+                        answer = segmenter.step(frame, **soft)
+                    ids = folder.write(name, answer, segmenter.object_ids)
                     done = index + 1
-                video.write(overlay(frame, ids), shown_at)
+                draw(frame, ids, shown_at)
                 progress.update(index + 1, segmented=index >= resumed)
                 if stop_asked():
                     save()
@@ -176,6 +192,20 @@ def _segment(
             save()
             raise InputError(f"{error}; the masks of {done} frames are kept") from error
     return done, time.monotonic() - start
+
+
+@contextlib.contextmanager
+def _overlay_of(frames: Frames, folder: SegmentFolder) -> Iterator[Callable[..., None]]:
+    """Yields what draws one frame after the other, or does not if that is not asked for."""
+    if not folder.draws:
+        yield lambda frame, ids, shown_at: None
+        return
+    sound = Sound(frames.path) if isinstance(frames, VideoFile) else None
+    size, rate = (frames.height, frames.width), frames.rate or FOLDER_RATE
+    with VideoWriter(folder.overlay, *size, rate, sound=sound) as video:
+        yield lambda frame, ids, shown_at: video.write(overlay(frame, ids), shown_at)
+    if sound and sound.note:
+        print(sound.note, file=sys.stderr)
 
 
 def _pause_after(save_seconds: float) -> float:

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from stm_jax.checks import shown
 from stm_jax.errors import InputError
 from stm_jax.json_files import load_json
 
+MOST_SIDE = 10**5  # pixels
 MOST_IDS = 254  # 255 is void
 ANNOTATIONS = "give instances_train2017.json or one like it"
 
@@ -106,6 +108,26 @@ def run_lengths(text: str) -> tuple[int, ...]:
     return tuple(counts)
 
 
+def runs_of(mask: Bool[np.ndarray, "height width"]) -> list[int]:
+    """Returns the lengths of a mask's runs, column by column; the first is of background."""
+    flat = mask.T.ravel()
+    ends = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    edges = np.concatenate([[0] if flat[0] else [], [0], ends, [flat.size]]).astype(int)
+    return np.diff(edges).tolist()
+
+
+def compressed(counts: Sequence[int]) -> str:
+    """Returns run lengths as COCO's text: what `run_lengths` reads."""
+    text = []
+    for place, count in enumerate(counts):
+        value, more = count - (counts[place - 2] if place > 2 else 0), True
+        while more:
+            low, value = value & 31, value >> 5
+            more = value != (-1 if low & 16 else 0)
+            text.append(chr(48 + low + 32 * more))
+    return "".join(text)
+
+
 def read_annotations(path: pathlib.Path) -> list[tuple[str, Outlines]]:
     """Returns file name and objects of every image that has any; crowd regions are left out.
 
@@ -123,7 +145,7 @@ def read_annotations(path: pathlib.Path) -> list[tuple[str, Outlines]]:
         return [
             (
                 str(image["file_name"]),
-                Outlines(path, (int(image["height"]), int(image["width"])), o),
+                Outlines(path, _size(image), o),
             )
             for image in content["images"]
             if (o := tuple(objects[image["id"]]))
@@ -136,8 +158,68 @@ def read_annotations(path: pathlib.Path) -> list[tuple[str, Outlines]]:
         ) from error
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class CocoVideo:
+    """The objects of one video of a COCO video file, as YouTube-VIS has them.
+
+    Attributes:
+        file_names: Of its frames, FOLDER/FRAME.jpg.
+        size: (height, width) of its frames.
+        objects: What each object covers in every frame, None where it is not seen.
+    """
+
+    file_names: tuple[str, ...]
+    size: tuple[int, int]
+    objects: dict[int, tuple[Segmentation | None, ...]]
+
+
+def read_videos(path: pathlib.Path) -> list[CocoVideo]:
+    """Returns the videos of a COCO video file.
+
+    The id of an annotation is that of its object; in a file of several videos the objects of each
+    are counted from 1, by their ids.
+
+    Raises:
+        InputError: The file is not there, or not of that kind.
+    """
+    try:
+        content = load_json(path)
+        several = len(content["videos"]) > 1
+        videos = [_video(each, content["annotations"], several) for each in content["videos"]]
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        reason = str(error) if isinstance(error, InputError) else repr(error)
+        raise InputError(
+            f"{path} is no file of COCO video, with videos and annotations, each with its"
+            f" segmentations and an id of 1 to {MOST_IDS}"
+            f" ({shown(reason.removeprefix(f'{path} '))}): make it again"
+        ) from error
+    return videos
+
+
+def _video(video: Any, annotations: Any, several: bool) -> CocoVideo:
+    names = tuple(str(name) for name in video["file_names"])
+    found = [each for each in annotations if each["video_id"] == video["id"]]
+    objects = {}
+    for number, each in enumerate(sorted(found, key=lambda each: each["id"]), 1):
+        object_id, parts = number if several else int(each["id"]), each["segmentations"]
+        if len(parts) != len(names) or not 0 < object_id <= MOST_IDS:
+            raise ValueError(f"annotation {each['id']}")
+        objects[object_id] = tuple(None if part is None else _compact(part) for part in parts)
+    return CocoVideo(names, (int(video["height"]), int(video["width"])), objects)
+
+
 def _compact(segmentation: Any) -> Segmentation:
     if isinstance(segmentation, dict):
         counts = segmentation["counts"]
         return counts if isinstance(counts, str) else tuple(int(count) for count in counts)
-    return tuple(np.array(polygon, np.float32).reshape(-1, 2) for polygon in segmentation)
+    polygons = tuple(np.array(polygon, np.float64).reshape(-1, 2) for polygon in segmentation)
+    if not all((np.abs(polygon) < MOST_SIDE).all() for polygon in polygons):  # nor NaN
+        raise ValueError("a polygon is far off its image")
+    return tuple(polygon.astype(np.float32) for polygon in polygons)
+
+
+def _size(image: Any) -> tuple[int, int]:
+    height, width = int(image["height"]), int(image["width"])
+    if not (0 < height < MOST_SIDE and 0 < width < MOST_SIDE):
+        raise ValueError(f"an image of {width}x{height}")
+    return height, width

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from stm_jax.data.mask_values import packed
+from stm_jax.data.mask_values import packed, used
 
 MOST_COLOURS = 13  # a dozen objects and the background
 NEAR = 24  # a channel's distance at which a colour counts as that of its neighbours
@@ -76,18 +76,19 @@ def edge_colours(
     square = np.ones((3, 3), np.uint8)
     values = labels.astype(np.uint8)
     full = cv2.erode(values, square) == cv2.dilate(values, square)
-    used, filled = np.unique(values).tolist(), np.unique(values[full]).tolist()
-    if len(used) == len(filled) or not 2 <= len(filled) <= MOST_COLOURS:
+    shown, filled = used(values).tolist(), used(values[full]).tolist()
+    if len(shown) == len(filled) or not 2 <= len(filled) <= MOST_COLOURS:
         return set()
     around = np.ones((5, 5), np.uint8)
     there = [cv2.dilate((values == i).astype(np.uint8), around) for i in filled]
-    between = np.sum(there, axis=0, dtype=np.uint8) >= 2
+    between = np.asarray(np.sum(there, axis=0, dtype=np.uint8) >= 2)
     solid = [colours[i].astype(int) for i in filled]
-    others = set(used) - set(filled)
+    others = set(shown) - set(filled)
     surely = [
         i
         for i in others
-        if _is_mixed(colours[i].astype(int), solid) and between[values == i].mean() >= MEETING
+        if _is_mixed(colours[i].astype(int), solid)
+        and np.mean(between, where=values == i) >= MEETING
     ]
     return others if len(surely) > 1 else set()  # one alone may be an outline
 

@@ -105,7 +105,8 @@ def open_image(path: Encoded) -> Image.Image:
       InputError: as of `opened`.
     """
     with opened(path) as image:
-        raw = image.tile[0].args if getattr(image, "tile", None) else None
+        tile = getattr(image, "tile", None)
+        raw = tile[0].args if tile else None
         load_whole(image)
         if raw in SPREAD_BY:
             image.info[SPREAD] = SPREAD_BY[raw]

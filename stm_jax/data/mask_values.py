@@ -16,9 +16,14 @@ HALF = 128  # from here on, a soft edge is the object
 SAVE_AS = "save it as a palette PNG, or with grey values 0 and 255 (one object) or 0, 1, 2, ..."
 
 
+def used(values: np.ndarray) -> np.ndarray:
+    """Returns the different values of uint8, ascending: far faster than by sorting them."""
+    return np.flatnonzero(np.bincount(values.ravel(), minlength=256))
+
+
 def check_flat(values: np.ndarray, path: Encoded) -> None:
     """Raises InputError if the values are too many, or change too often, for a mask."""
-    distinct = len(np.unique(values))
+    distinct = len(used(values))
     flat = (values[:, 1:] == values[:, :-1]).mean() if values.shape[1] > 1 else 1.0
     # 0 and void are no objects. The second rule finds dark or quantised photographs.
     if distinct > MAX_OBJECTS + 2 or (distinct > MAX_OBJECTS // 4 and flat < 0.5):

@@ -37,6 +37,7 @@ from stm_jax.data.mask_values import (
     is_soft,
     packed,
     samples_of,
+    used,
 )
 from stm_jax.data.palette import davis_palette
 from stm_jax.errors import InputError
@@ -59,7 +60,7 @@ class HandMask:
 
     @property
     def object_ids(self) -> tuple[int, ...]:
-        return tuple(i for i in np.unique(self.ids).tolist() if i)
+        return tuple(i for i in used(self.ids).tolist() if i)
 
     @property
     def looks_inverted(self) -> bool:
@@ -143,16 +144,16 @@ def encoded_mask(ids: UInt8[np.ndarray, "height width"]) -> bytes:
 
 def _of_palette(image: Image.Image, path: Encoded) -> HandMask:
     indices = np.array(image)
-    used = np.unique(indices)
+    shown = used(indices)
     colours = np.zeros((256, 3), np.uint8)
     given = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
     colours[: len(given)] = given
-    if {tuple(colour) for colour in colours[used].tolist()} == {(0, 0, 0), (255, 255, 255)}:
+    if {tuple(colour) for colour in colours[shown].tolist()} == {(0, 0, 0), (255, 255, 255)}:
         white = (colours[indices] == 255).all(axis=-1)
         return HandMask(white.astype(np.uint8), "palette picture in black and white")
     if not np.array_equal(colours, davis_palette()) and edge_colours(indices, colours):
         return _of_colour(colours[indices], path)  # saved so by an editor that smooths
-    if (colours[used] == used[:, None]).all() and used.max() > MAX_OBJECTS:
+    if (colours[shown] == shown[:, None]).all() and shown.max() > MAX_OBJECTS:
         return _of_grey(indices, path)  # a grey picture that says it has a palette
     return HandMask(_ids(indices, path), "palette picture")
 
@@ -163,7 +164,7 @@ def _of_grey(grey: np.ndarray, path: Encoded) -> HandMask:
         if not 0 <= grey.min(initial=0) <= highest < 2**16:
             raise InputError(f"{path} has values from {grey.min()} to {highest}: {SAVE_AS}")
         grey = (grey >> 8 if highest > VOID else grey).astype(np.uint8)
-    values = np.unique(grey)
+    values = used(grey)
     values = values[values > 0]
     if len(values) == 1 and values[0] > MAX_OBJECTS:
         return HandMask((grey > 0).astype(np.uint8), "black and white")
@@ -188,7 +189,7 @@ def _of_grey(grey: np.ndarray, path: Encoded) -> HandMask:
 def _only_edges(grey: Ids) -> bool:
     """Whether 255 fills a square of 3x3 pixels, and no other value but 0 does."""
     square = np.ones((3, 3), np.uint8)
-    filled = np.unique(grey[cv2.erode(grey, square) == cv2.dilate(grey, square)])
+    filled = used(grey[cv2.erode(grey, square) == cv2.dilate(grey, square)])
     return VOID in filled and set(filled.tolist()) <= {0, VOID}
 
 

@@ -125,8 +125,8 @@ def index_of(folder: str) -> dict[str, Any]:
     Raises:
         InputError: There is no such folder or no index in it.
     """
+    place = checked_folder(folder) / "metadata.json"
     try:
-        place = checked_folder(folder) / "metadata.json"
         content = parse_json(place.read_bytes(), place)
         index = from_json(_Index, content, others=True)
         if index.kind == "videos" and not all(e.records and e.every for e in index.entries):

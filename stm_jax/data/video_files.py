@@ -1,4 +1,4 @@
-"""Frames of a video file or of a folder of pictures, one at a time; and writing a video.
+"""Frames of a video file or of a folder of pictures, one at a time.
 
 Nothing here holds more than a few frames, however long the video is.
 """
@@ -9,14 +9,12 @@ import fractions
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import Self
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.error import ArgumentError, FFmpegError
 from av.stream import Disposition
-from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
 from jaxtyping import UInt8
 
 from stm_jax.data.animated import AnimatedPicture, Timed, open_animation
@@ -25,7 +23,7 @@ from stm_jax.data.hdr import graph_for, is_hdr
 from stm_jax.data.image_files import natural, read_rgb
 from stm_jax.data.listing import entries
 from stm_jax.errors import InputError
-from stm_jax.files import check_is_file, finish, unfinished
+from stm_jax.files import check_is_file
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 CONTAINERS = (
@@ -37,7 +35,6 @@ CONTAINERS = (
 network (playlists, concat, sdp), or draw the letters of a text file as a film."""
 OPEN = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
 MAX_PIXELS = 2**26  # of a frame, twice as many as 8K has
-TICKS = 60_000  # a second of the overlay's times
 REENCODE = "copy it again, or repair it by `ffmpeg -i IN -c:v libx264 OUT.mp4`"
 
 
@@ -152,9 +149,9 @@ def open_frames(path: pathlib.Path) -> Frames:
         has no stream that can be decoded or is cut off, or the first frame cannot be read.
     """
     path = pathlib.Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):  # which says no of a name that is too long
         return _open_folder(path)
-    if not path.exists() and not path.is_symlink():
+    if not os.path.lexists(path):
         raise InputError(f"{path}: no such video or folder: check the name")
     check_is_file(path)
     with open(path, "rb") as file:
@@ -163,7 +160,7 @@ def open_frames(path: pathlib.Path) -> Frames:
         frames = open_animation(path)
         if frames.count > 1:
             return frames
-    with _reading(path), av.open(os.path.realpath(path), options=OPEN) as container:
+    with opened_video(path) as container:
         _check_whole(path, container)
         for index, stream in _decodable(container):
             first = next(_decode(path, index), None)
@@ -178,97 +175,11 @@ def open_frames(path: pathlib.Path) -> Frames:
     raise InputError(f"{path} has no video that can be decoded: give a video or a folder of frames")
 
 
-class VideoWriter:
-    """Writes frames as H.264 (or MPEG-4, where FFmpeg has no x264) into an .mp4 file.
-
-    A context manager. The file is written to a temporary name beside it, in fragments, so that
-    it plays even if the program is killed, and renamed when the `with` block is left: also by
-    an interruption or a bad input, so that what was done can be seen, but not if writing fails.
-    Without a frame there is no file.
-
-    Args:
-      path: the file, its name ends in .mp4.
-      height: of the frames; an odd one is made even by repeating the last row.
-      width: as the height, with columns.
-      rate: frames a second.
-
-    Raises:
-      OSError: the file cannot be written, for example because the disk is full.
-    """
-
-    def __init__(
-        self, path: pathlib.Path, height: int, width: int, rate: fractions.Fraction | int
-    ) -> None:
-        self.path = path
-        self._temporary = unfinished(path)
-        self._count = 0
-        self._padding = ((0, height % 2), (0, width % 2), (0, 0))
-        # Through a Python file, for FFmpeg's own writing tells nobody of a full disk.
-        self._file = open(self._temporary, "wb")  # noqa: SIM115, __exit__ closes it
-        self._container = av.open(
-            self._file,
-            mode="w",
-            format="mp4",
-            options={"movflags": "frag_keyframe+empty_moov+default_base_moof"},
-        )
-        x264 = "libx264" in av.codecs_available
-        rate = fractions.Fraction(rate).limit_denominator(1001)
-        self._stream = self._container.add_stream(
-            "libx264" if x264 else "mpeg4", rate=rate if x264 else max(1, round(rate))
-        )
-        self._stream.codec_context.time_base = fractions.Fraction(1, TICKS)
-        self._rate = rate
-        self._stream.height, self._stream.width = height + height % 2, width + width % 2
-        self._stream.pix_fmt = "yuv420p"
-        # Said in the file, for players guess it from the size and shift the colours.
-        self._stream.colorspace = Colorspace.ITU709
-        self._stream.color_primaries = ColorPrimaries.BT709
-        self._stream.color_trc = ColorTrc.BT709
-        self._stream.gop_size = max(1, round(2 * rate))
-        # With its macroblock tree x264 makes different files of the same frames, once in a few
-        # times: a run that was stopped would not end as one that was not.
-        of_x264 = {"preset": "veryfast", "crf": "20", "mbtree": "0"}
-        self._stream.options = of_x264 if x264 else {"q": "4"}
-
-    def write(
-        self, frame: UInt8[np.ndarray, "height width 3"], time: fractions.Fraction | None = None
-    ) -> None:
-        """Appends one frame, red, green and blue, to be shown at a time in seconds.
-
-        The first is shown at once. Without times the frames are as far apart as the rate says.
-        """
-        padded = np.pad(frame, self._padding, mode="edge")
-        rgb = av.VideoFrame.from_ndarray(padded, format="rgb24")
-        picture = rgb.reformat(format="yuv420p", dst_colorspace="ITU709")
-        picture.pts, picture.time_base = self._ticks_of(time), fractions.Fraction(1, TICKS)
-        self._container.mux(self._stream.encode(picture))
-        self._count += 1
-
-    def _ticks_of(self, time: fractions.Fraction | None) -> int:
-        if time is None:
-            return round(self._count * TICKS / self._rate)
-        if self._count == 0:
-            self._begin, self._last = time, -1
-        self._last = max(self._last + 1, round((time - self._begin) * TICKS))
-        return self._last
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
-    ) -> None:
-        try:
-            if isinstance(error, OSError) or self._count == 0:
-                return
-            self._container.mux(self._stream.encode())
-            self._container.close()
-            self._file.close()
-            finish(self._temporary, self.path)
-        finally:
-            with contextlib.suppress(OSError):
-                self._file.close()
-            self._temporary.unlink(missing_ok=True)
+@contextlib.contextmanager
+def opened_video(path: pathlib.Path) -> Iterator[InputContainer]:
+    """Yields what is in a video file, opened as `OPEN` says; InputError says what is wrong."""
+    with _reading(path), av.open(os.path.realpath(path), options=OPEN) as container:
+        yield container
 
 
 def _open_folder(path: pathlib.Path) -> ImageFolder:
@@ -386,6 +297,9 @@ def _check_whole(path: pathlib.Path, container: InputContainer) -> None:
         ends.append(matroska_end(path))
     size = path.stat().st_size
     kind = container.format.name
+    if kind == "avi":
+        with open(path, "rb") as file:
+            ends.append(8 + int.from_bytes(file.read(8)[4:], "little"))  # of its first RIFF chunk
     if kind in ("gif", "apng") and not animation_has_end(path, kind):
         raise InputError(f"{path} is cut off, it has no end: {REENCODE}")
     if max(ends, default=0) > size:

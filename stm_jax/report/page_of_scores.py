@@ -1,8 +1,8 @@
 """The report: one HTML file that shows how good the masks of a data set are, and where they fail.
 
 It needs no network and no server. The folder `page` has the page, its style and its script; the
-data is JSON in it, the pictures of each sequence in a block of their own that is decoded when it
-is looked at.
+data is JSON in it, the frames of each sequence in a block of their own, as a small video that is
+decoded when it is looked at.
 """
 
 import itertools
@@ -67,17 +67,18 @@ def write_report(
     infos = [_sequence_info(each, scores, details) for each in sequences]
     always = [_always(each, info) for each, info in zip(sequences, infos, strict=True)]
     width = report_pictures.picture_width(sum(map(len, always)), budget)
-    blocks = []
+    blocks, colours = [], {}
     frames_left = sum(len(each.wanted) for each in sequences)
     for number, (sequence, info) in enumerate(zip(sequences, infos, strict=True)):
         share = budget * len(sequence.wanted) // max(frames_left, 1)
         pictures = report_pictures.sequence_pictures(
             sequence, predictions, always[number], width, share
         )
-        budget = max(0, budget - sum(len(part) for p in pictures.values() for part in p if part))
         frames_left -= len(sequence.wanted)
         info["shown"] = list(pictures)
-        blocks.append(block(f"pictures-{number}", pictures))
+        colours |= report_pictures.mask_colours(pictures.values())
+        blocks.append(block(f"pictures-{number}", report_pictures.as_text(pictures)))
+        budget = max(0, budget - len(blocks[-1]))
         drawn = (details.get("attention") or {}).get(sequence.name)
         if drawn is not None:
             blocks.append(block(f"attention-{number}", report_pictures.whole_picture(drawn)))
@@ -91,6 +92,7 @@ def write_report(
         "sequences": infos,
         "worst": _worst_of_all(infos),
         "colours": line_colours({o["id"] for info in infos for o in info["objects"]}),
+        "masks": colours,
         "made": {name: _flat(details.get(name) or {}) for name in ("settings", "versions")},
         "pictures": {
             "width": width,

@@ -1,6 +1,7 @@
 """The pictures of a report page: small frames and masks as text, and which there is room for."""
 
 import base64
+import dataclasses
 import io
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,20 +15,33 @@ from stm_jax.data.image_files import read_rgb
 from stm_jax.data.mask_values import VOID
 from stm_jax.data.palette import davis_palette
 from stm_jax.eval.predictions import Problem, find_predictions, read_prediction
-from stm_jax.report.overlay import bright_palette, outline
+from stm_jax.report.film import film, mask_runs
+from stm_jax.report.overlay import bright_palette
 
 BUDGET = 50_000_000
 """Characters for all pictures of a page, which a browser still opens in a few seconds."""
 WIDEST, NARROWEST = 480, 160  # pixels
-TYPICAL = 30_000  # characters of a frame and its two masks at the widest
+TYPICAL = 6_000  # characters of a frame and its two masks at the widest
 QUALITY = 70
-TINT = 115  # of 255
-VOID_COLOUR = (255, 255, 255)
-OUTLINE = 256  # colours from here on are outlines
 
-Picture = list[str | None]
-"""A frame, its truth and its prediction (WebP, PNG, PNG in base64; None: there is none), and what
-is wrong with the prediction, if something is."""
+Ids = UInt8[np.ndarray, "height width"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A small frame.
+
+    Attributes:
+        rgb: The frame.
+        truth: Its true mask; None if there is none.
+        prediction: Its predicted mask; None if it cannot be used.
+        problem: Why, if it is wanted.
+    """
+
+    rgb: UInt8[np.ndarray, "height width 3"]
+    truth: Ids | None
+    prediction: Ids | None
+    problem: str | None
 
 
 def worst_frames(values: Mapping[int, float], count: int) -> list[int]:
@@ -69,70 +83,80 @@ def sequence_pictures(
       budget: characters.
     """
     always = dict.fromkeys(always)
+    others = [index for index in _spread(sequence.wanted) if index not in always]
+    room = max(0, int(budget / (TYPICAL * (width / WIDEST) ** 2)) - len(always))
     names = [frame.stem for frame in sequence.frames]
     files = find_predictions(predictions, sequence.name, names)
-    pictures: dict[int, Picture] = {}
-    spent = 0
-    for index in [*always, *(i for i in _spread(sequence.wanted) if i not in always)]:
-        if spent > budget and index not in always:
-            break
-        pictures[index] = _picture(sequence, index, files[index], width)
-        spent += sum(len(part) for part in pictures[index] if part)
-    return dict(sorted(pictures.items()))
+    shown = sorted([*always, *others[:room]])
+    return {index: _picture(sequence, index, files[index], width) for index in shown}
+
+
+def as_text(pictures: Mapping[int, Picture]) -> dict[str, object]:
+    """Returns what the page has of a sequence's pictures.
+
+    The film of all frames and the runs of all masks, truth and prediction of one frame after the
+    other, are in base64; `size` is the width and height of all; `problems` are by the frame.
+    """
+    first = next(iter(pictures.values()))
+    height, width = first.rgb.shape[:2]
+    frames = (_resized(each.rgb, (width, height)) for each in pictures.values())
+    masks = [mask for each in pictures.values() for mask in (each.truth, each.prediction)]
+    masks = [None if mask is None else _resized(mask, (width, height)) for mask in masks]
+    return {
+        "size": (width, height),
+        "film": base64.b64encode(film(frames, (height, width))).decode(),
+        "masks": base64.b64encode(mask_runs(masks)).decode(),
+        "problems": {i: each.problem for i, each in pictures.items() if each.problem},
+    }
+
+
+def mask_colours(pictures: Iterable[Picture]) -> dict[int, tuple[list[int], list[int]]]:
+    """Returns the colour inside and that of the outline of each id that a mask shows.
+
+    They are the DAVIS colour and the same at full brightness; void is white, and has no outline.
+    """
+    masks = [mask for each in pictures for mask in (each.truth, each.prediction)]
+    shown = {i for mask in masks if mask is not None for i in np.unique(mask).tolist()} - {0}
+    inside, edge = davis_palette(), bright_palette()
+    white = [255, 255, 255]
+    return {
+        i: (white, white) if i == VOID else (inside[i].tolist(), edge[i].tolist())
+        for i in sorted(shown)
+    }
 
 
 def whole_picture(path: pathlib.Path) -> str:
     """Returns the picture in a file as WebP in base64."""
-    return _encoded(Image.fromarray(read_rgb(path)), format="WEBP", quality=QUALITY, method=4)
-
-
-def mask_picture(ids: UInt8[np.ndarray, "height width"]) -> str:
-    """Returns a mask as a small palette PNG in base64, to be laid over its frame.
-
-    Background is transparent; objects are tinted in their DAVIS colour and outlined in the same
-    at full brightness; void is a white veil.
-    """
-    colour_of = np.where(outline(ids) & (ids != VOID), ids.astype(np.uint16) + OUTLINE, ids)
-    used = np.flatnonzero(np.bincount(colour_of.ravel(), minlength=2 * OUTLINE))
-    place = np.zeros(2 * OUTLINE, np.uint8)
-    place[used[:256]] = np.arange(len(used[:256]))
-    colours = np.concatenate([davis_palette(), bright_palette()])
-    colours[VOID] = VOID_COLOUR
-    alpha = np.full(2 * OUTLINE, TINT, np.uint8)
-    alpha[0], alpha[OUTLINE:] = 0, 255
-    image = Image.fromarray(place[colour_of])
-    image.putpalette(colours[used[:256]].tobytes())
-    return _encoded(image, format="PNG", transparency=alpha[used[:256]].tobytes())
+    content = io.BytesIO()
+    Image.fromarray(read_rgb(path)).save(content, format="WEBP", quality=QUALITY, method=4)
+    return base64.b64encode(content.getvalue()).decode()
 
 
 def _picture(
     sequence: BenchmarkSequence, index: int, file: pathlib.Path | Problem, width: int
 ) -> Picture:
-    frame = Image.fromarray(read_rgb(sequence.frames[index]))
-    width = min(width, frame.width)
-    size = width, max(1, round(frame.height * width / frame.width))
+    frame = read_rgb(sequence.frames[index])
+    width = min(width, frame.shape[1])
+    size = width, max(1, round(frame.shape[0] * width / frame.shape[1]))
     truth = sequence.truth(index) if sequence.truths[index] is not None else None
-    shape = (frame.height, frame.width) if truth is None else truth.shape
+    shape = frame.shape[:2] if truth is None else truth.shape
     ids = file
     if not isinstance(file, Problem):
         ids = read_prediction(file, shape, sequence.object_ids, sequence.merged)
-    small = frame.resize(size, Image.Resampling.BOX if width < frame.width else None)
-    return [
-        _encoded(small, format="WEBP", quality=QUALITY, method=2),
-        None if truth is None else _fitted(truth, size),
-        _fitted(ids, size) if isinstance(ids, np.ndarray) else None,
+    return Picture(
+        _resized(frame, size),
+        None if truth is None else _resized(truth, size),
+        _resized(ids, size) if isinstance(ids, np.ndarray) else None,
         ids.text if isinstance(ids, Problem) and index in sequence.wanted else None,
-    ]
+    )
 
 
-def _fitted(ids: UInt8[np.ndarray, "height width"], size: tuple[int, int]) -> str:
-    return mask_picture(np.array(Image.fromarray(ids).resize(size, Image.Resampling.NEAREST)))
-
-
-def _encoded(image: Image.Image, **how: object) -> str:
-    content = io.BytesIO()
-    image.save(content, **how)  # pyright: ignore[reportArgumentType]
-    return base64.b64encode(content.getvalue()).decode()
+def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Returns a frame or a mask at a width and height."""
+    if picture.shape[1::-1] == size:
+        return picture
+    how = Image.Resampling.NEAREST if picture.ndim == 2 else Image.Resampling.BOX
+    return np.array(Image.fromarray(picture).resize(size, how))
 
 
 def _spread(frames: Sequence[int]) -> list[int]:

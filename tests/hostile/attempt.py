@@ -85,6 +85,8 @@ def judge(make: Generator, name: str, seed: int) -> str | None:
             attempt = make(folder, rng)
         except Skipped:
             return None
+        except Exception as error:  # of the campaign's own
+            return f"cannot be made: {error!r}"
         before = snapshot(around)
         wrong = _verdict(attempt, folder)
         changed = [

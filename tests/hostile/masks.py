@@ -152,8 +152,9 @@ def given_grey_bits(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
 def given_black_and_white(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
     shown = drawn.shapes(rng, (1,))
     white = int(pick(rng, (255, 128, 200, 65)))
-    image = Image.fromarray(shown * np.uint8(white))
     mode = pick(rng, ("L", "1", "RGB", "RGBA", "LA", "I;16", "CMYK"))
+    white = 255 if "RGB" in mode else white  # 128 in colours is an id of DAVIS
+    image = Image.fromarray(shown * np.uint8(white))
     kind = "TIFF" if mode == "CMYK" else "PNG"
     if mode in ("1", "CMYK"):
         image = Image.fromarray(shown * np.uint8(255))

@@ -7,9 +7,8 @@ import pathlib
 import numpy as np
 
 from stm_jax.data.benchmarks import benchmark_sequences
-from stm_jax.data.config import Coco
 from stm_jax.data.names import checked_name
-from stm_jax.data.sources import photographs_of
+from stm_jax.data.sources import Coco
 from tests.benchmark_trees import davis2017, write_palette
 from tests.hostile.attempt import Attempt, Said, Skipped, command, pick
 from tests.scored_trees import moving, write_davis, write_empty_frames, write_masks, write_meta
@@ -117,7 +116,7 @@ def given_name_in_a_coco_file(folder: pathlib.Path, rng: np.random.Generator) ->
     (folder / "instances.json").write_text(json.dumps(content))
     source = Coco(folder / "instances.json", images)
     right = (lambda found: [s.image for s in found] == [images / name]) if good else None
-    return Attempt(lambda: photographs_of(source), right)
+    return Attempt(lambda: source.photographs(), right)
 
 
 def given_split_that_is_a_path(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
@@ -135,7 +134,7 @@ def given_results_over_something(folder: pathlib.Path, rng: np.random.Generator)
     if kind == 0:
         place = root / "ImageSets/2017/val.txt"
     elif kind == 1:
-        place = root / "new.json"
+        place = root / "Annotations" / "new.json"
     elif kind == 2:
         place = root / "Annotations/480p/bear/00000.png"
     elif kind == 3:
@@ -153,7 +152,7 @@ def given_results_over_something(folder: pathlib.Path, rng: np.random.Generator)
         place = folder / "gone" / "result.json"
     else:
         (folder / "link").symlink_to(root, target_is_directory=True)
-        place = folder / "link" / "new.json"
+        place = folder / "link" / "Annotations" / "new.json"
     words = ["evaluate", root / "Annotations/480p", "--dataset", root, "--protocol", "davis2017"]
     return Attempt(lambda: command(*words, option, place), told=(place.name,))
 

@@ -340,7 +340,7 @@ NAMES = (
     "new\nline.png",
     "\x1b[31mred\x1b[0m.png",
     "\x1b]0;title\x07.png",
-    "[red]markup[/red] [link=x].png",
+    "[red]markup[bold] [link=x].png",
     "-rf.png",
     "--out.png",
     "%s%n{0}{}.png",

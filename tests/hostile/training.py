@@ -12,7 +12,8 @@ from stm_jax.catalogue import answer_of
 from stm_jax.commands.train import changed, load_config
 from stm_jax.commands.variants import chosen_variants
 from stm_jax.config import TINY
-from stm_jax.data.config import DataConfig, Photographs
+from stm_jax.data.config import DataConfig
+from stm_jax.data.sources import Photographs
 from stm_jax.train.checks import check_train
 from stm_jax.train.config import StageConfig, TrainConfig
 from tests.hostile import drawn
@@ -339,12 +340,11 @@ def given_no_data(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
 
 def given_damaged_data(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
     """A source with a file that is none: the file is named, no clip is made of it."""
-    from stm_jax.data.sources import photographs_of
 
     root = data(folder / "data")
     file = pick(rng, sorted((root / "masks").iterdir()))
     file.write_bytes(drawn.damaged(rng, file.read_bytes()))
-    samples = photographs_of(Photographs(root))
+    samples = Photographs(root).photographs()
     sample = next(s for s in samples if s.mask.name == file.name)
     mask = np.zeros((40, 40), bool)
     mask[9:30, 9:30] = True

@@ -11,7 +11,8 @@ import av
 import numpy as np
 from PIL import Image
 
-from stm_jax.data.video_files import VideoWriter, open_frames
+from stm_jax.data.video_files import open_frames
+from stm_jax.results.video_writer import VideoWriter
 from tests.hostile import drawn
 from tests.hostile.attempt import Attempt, Skipped, command, pick
 from tests.lively import clip

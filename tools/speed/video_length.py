@@ -19,7 +19,7 @@ import tyro
 from stm_jax.commands.segment import Segment
 from stm_jax.commands.shared.options import ModelOptions, ResultOptions, VideoOptions
 from stm_jax.data.masks import write_mask
-from stm_jax.data.video_files import VideoWriter
+from stm_jax.results.video_writer import VideoWriter
 from stm_jax.runtime.freed_memory import keep_freed_memory
 from stm_jax.runtime.used_memory import resident_peak
 

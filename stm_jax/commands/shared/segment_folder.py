@@ -1,7 +1,9 @@
 """The folder `stm-jax segment` writes to, and how a stopped run goes on in it.
 
     DIR/masks/NAME.png        the mask of every frame, written as it comes
+    DIR/probabilities/NAME.npz the same before one object was chosen, if a result needs them
     DIR/overlay.mp4           frames with masks drawn over, there when the run ends or stops
+    DIR/results.json          and further results: see `stm_jax.results.make`
     DIR/segment.json          there when the run is finished: settings, versions, frames, seconds
     DIR/.resume/run.json      while it is not: the settings of the run
     DIR/.resume/state.npz     and the segmenter's state after a number of frames
@@ -31,11 +33,17 @@ from stm_jax.files import (
     writing_whole,
 )
 from stm_jax.json_files import read_json
+from stm_jax.results.make import NOTES, WRITTEN
+from stm_jax.results.probabilities import PROBABILITIES, ids_of, write_probabilities
 from stm_jax.runtime.claim import make_folder, remove_written
 from stm_jax.runtime.results import ResultsFolder
 
 FRAMES, SECONDS = "done.frames", "done.seconds"
 RESUME = (".resume/run.json", ".resume/state.npz", f".resume/{UNFINISHED}", ".resume")
+RESULTS = (
+    *(pattern for patterns in WRITTEN.values() for pattern in patterns),
+    *(f"{PROBABILITIES}/*.npz", PROBABILITIES, NOTES),
+)
 NOTED, OVERLAY = "hashes of frames", "hash of overlay"
 
 Names = Callable[[int], str]
@@ -50,10 +58,18 @@ class SegmentFolder(ResultsFolder):
         settings: As there.
         hashes: Of the frames, where each has a file of its own: frames that are not done yet may
             change from one run to the next, others not.
+        soft: Whether probabilities are kept beside each mask.
+        draws: Whether the overlay is one of the results.
     """
 
     def __init__(
-        self, path: pathlib.Path, settings: dict[str, Any], hashes: Sequence[str] = ()
+        self,
+        path: pathlib.Path,
+        settings: dict[str, Any],
+        hashes: Sequence[str] = (),
+        *,
+        soft: bool = False,
+        draws: bool = True,
     ) -> None:
         super().__init__(
             path,
@@ -61,8 +77,10 @@ class SegmentFolder(ResultsFolder):
             command="segment",
             noted=("segment.json", ".resume/run.json"),
             folders=("masks",),
-            written=("masks/*.png", "masks", "overlay.mp4", "segment.json", *RESUME),
+            written=("masks/*.png", "masks", "segment.json", *RESUME, *RESULTS),
         )
+        self.soft, self.draws = soft, draws
+        self.probabilities = path / PROBABILITIES
         self.overlay = path / "overlay.mp4"
         self._finished, self._run = self._noted
         self._state = path / ".resume" / "state.npz"
@@ -71,6 +89,23 @@ class SegmentFolder(ResultsFolder):
 
     def mask(self, name: str) -> pathlib.Path:
         return self.masks / f"{name}.png"
+
+    def soft_mask(self, name: str) -> pathlib.Path:
+        return self.probabilities / f"{name}.npz"
+
+    def write(
+        self, name: str, answer: np.ndarray, object_ids: Sequence[int]
+    ) -> UInt8[np.ndarray, "height width"]:
+        """Writes what a segmenter answers for one frame, ids or probabilities; returns the ids."""
+        if not self.soft:
+            self.write_mask(name, answer)
+            return answer
+        make_folder(self.probabilities)
+        given = np.array(object_ids, np.uint8)
+        write_probabilities(self.soft_mask(name), answer, given, durable=False)
+        self._not_flushed.append(self.soft_mask(name))
+        self.write_mask(name, ids_of(answer, given))
+        return ids_of(answer, given)
 
     def write_mask(self, name: str, ids: UInt8[np.ndarray, "height width"]) -> None:
         """Writes the mask of one frame."""
@@ -104,6 +139,8 @@ class SegmentFolder(ResultsFolder):
             self._note_run()
             self._finished.unlink()
             return False
+        if not self.draws:
+            return True
         if not self.overlay.is_file() or hash_of_file(self.overlay) != done.get(OVERLAY):
             print(f"{self.overlay} is missing or damaged: drawing it again", file=sys.stderr)
             return False
@@ -112,7 +149,9 @@ class SegmentFolder(ResultsFolder):
     def finish(self, summary: dict[str, Any]) -> None:
         """Leaves the finished marker and removes what was needed to go on."""
         self._flush()
-        noted = {NOTED: self._hashes, OVERLAY: hash_of_file(self.overlay)}
+        noted: dict[str, Any] = {NOTED: self._hashes}
+        if self.draws:
+            noted |= {OVERLAY: hash_of_file(self.overlay)}
         write_json(self._finished, {"settings": self.settings} | noted | summary)
         remove_written(self.path, RESUME)
 
@@ -147,9 +186,12 @@ class SegmentFolder(ResultsFolder):
     def _are_whole(
         self, name_of: Names, frames: int, is_whole: Callable[[pathlib.Path], bool]
     ) -> bool:
-        for mask in (self.mask(name_of(index)) for index in range(frames)):
-            if not is_whole(mask):
-                print(f"{mask} is missing or damaged: segmenting again", file=sys.stderr)
+        for name in map(name_of, range(frames)):
+            wrong = None if is_whole(self.mask(name)) else self.mask(name)
+            if self.soft and not zipfile.is_zipfile(self.soft_mask(name)):
+                wrong = wrong or self.soft_mask(name)
+            if wrong:
+                print(f"{wrong} is missing or damaged: segmenting again", file=sys.stderr)
                 return False
         return True
 

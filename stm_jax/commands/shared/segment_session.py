@@ -10,10 +10,10 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from stm_jax.data.video_files import VideoWriter
 from stm_jax.files import hash_of_file, write_json
 from stm_jax.json_files import read_json
 from stm_jax.report.overlay import overlay
+from stm_jax.results.video_writer import VideoWriter
 from stm_jax.runtime.claim import claimed, remove_written
 from stm_jax.runtime.progress import FrameProgress
 from stm_jax.runtime.stopping import stop_between_frames
