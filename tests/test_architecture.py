@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "weights": BASE | {"nn"},
     "infer": BASE | {"ops", "reads", "nn", "memory"},
     "data": BASE,
-    "annotate": NETWORK | {"runtime", "data"},
+    "annotate": NETWORK | {"runtime", "data", "results"},
     "eval": NETWORK | {"data"},
     "report": NETWORK | {"data", "eval"},
     "results": BASE | {"data", "report", "runtime"},

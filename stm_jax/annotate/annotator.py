@@ -29,6 +29,7 @@ from stm_jax.memory.protocol import Memory
 from stm_jax.memory.rules.every_nth import EveryNth
 from stm_jax.nn.model import Model
 from stm_jax.reads.protocol import Read
+from stm_jax.results.finished import SegmentedVideo
 from stm_jax.weights.files import hash_of
 
 State = Literal["annotated", "done", "stale", "todo", "nothing"]
@@ -68,7 +69,7 @@ class Annotator:
         video: A video file or a folder of pictures.
         folder: Where the session is; made if it is not there, gone on with if it is.
         memorize_every: Every how many frames a frame stays in memory.
-        keep_soft: Whether probabilities are kept on the disk, for `soft` and for other results.
+        keep_soft: Whether probabilities are kept on the disk, for `soft` and for soft results.
         options: The others of `Segmenter`.
 
     Raises:
@@ -282,6 +283,14 @@ class Annotator:
                 version, plan = self._version, self._plan(way)
             wanted = self._wanted(plan, way)
             yield from self._propagation.run(plan, wanted, lambda v=version: v == self._version)
+
+    def finished(self, way: Way = Way()) -> SegmentedVideo:
+        """Returns the wanted frames that are answered and not stale, for `stm_jax.results`."""
+        plan, frames, keys = self._plan(way), self.reader.frames, self._folder.keys
+        done = {t for t in self._wanted(plan, way) if t in keys and keys[t] == plan.key(t)}
+        name = pathlib.Path(frames.path).resolve().stem
+        folders = self._folder.masks, self._folder.probabilities
+        return SegmentedVideo(frames, *folders, name, frozenset(done))
 
     @property
     def in_memory(self) -> tuple[int, ...]:

@@ -72,9 +72,12 @@ def fused(forward: Soft, backward: Soft, weights: Mapping[int, float]) -> Soft:
     return Soft(ids, scores / scores.sum(axis=0))
 
 
-def rounded(planes: Float[np.ndarray, "ids h w"]) -> UInt8[np.ndarray, "ids h w"]:
-    """Returns probabilities in steps of 1/255, as they are kept for the other pass."""
-    return np.round(planes * 255).astype(np.uint8)
+def rounded(planes: Float[np.ndarray, "ids h w"]) -> Float[np.ndarray, "ids h w"]:
+    """Returns probabilities in steps of 1/255, as they are kept for the other pass.
+
+    These steps survive half precision, in which they are written.
+    """
+    return np.round(planes * 255) / 255
 
 
 def given(estimate: Soft | None, annotation: Annotation) -> Soft:
@@ -116,9 +119,8 @@ def certainties(soft: Soft) -> dict[int, Certainty]:
     return found
 
 
-def _logarithms(plane: np.ndarray) -> Float[np.ndarray, "h w"]:
-    steps = np.round(plane * 255) if plane.dtype != np.uint8 else plane
-    return LOGARITHMS[steps.astype(np.uint8)]
+def _logarithms(plane: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    return LOGARITHMS[np.round(plane * 255).astype(np.uint8)]
 
 
 LOGARITHMS = np.log((np.arange(256, dtype=np.float32) + 0.5) / 256)

@@ -148,7 +148,7 @@ class Propagation:
         key = plan.key(frame)
         if key is None or self._folder.keys.get(frame) != key:
             return key is not None
-        return self._keep_soft and not self._folder.has_soft(frame)
+        return self._keep_soft and frame not in self._folder.soft
 
     def _needs(self, plan: Plan, todo: Pass, frame: int) -> bool:
         """Says whether a frame still needs this pass."""

@@ -6,10 +6,11 @@
     DIR/.session/frames.json      of each answer the key (what it was made from) and its certainty
     DIR/.session/pass.npz         a stream in the middle of a pass
     DIR/.session/ahead/NAME.npz   what a forward pass has found, until a backward pass gets there
-    DIR/.session/soft/NAME.npz    probabilities, where they are kept
+    DIR/probabilities/NAME.npz    of the answers, where they are kept
 
 An answer is one only if `frames.json` says so, and that is written after the masks have been
 flushed to the disk, and before any of them is written over. What is lost by a crash is done again.
+Probabilities are kept as `stm_jax.results.probabilities` has them, here and there.
 """
 
 import pathlib
@@ -36,13 +37,18 @@ from stm_jax.files import (
     writing_whole,
 )
 from stm_jax.json_files import load_json, read_json
+from stm_jax.results.probabilities import (
+    PROBABILITIES,
+    read_probabilities,
+    write_probabilities,
+)
 from stm_jax.runtime.claim import claimed, make_folder
 
 COMMAND = "segment"
-FOLDERS = ("masks", "annotations", ".session", ".session/ahead", ".session/soft")
+FOLDERS = ("masks", "annotations", ".session", ".session/ahead")
 WRITTEN = (
     *("masks/*.png", "annotations/*.png", "annotations.json", ".session/*.json"),
-    *(".session/pass.npz", ".session/ahead/*.npz", ".session/soft/*.npz"),
+    *(".session/pass.npz", ".session/ahead/*.npz", f"{PROBABILITIES}/*.npz", PROBABILITIES),
     *reversed(FOLDERS),
 )
 """Patterns of all files of a session, folders after what is in them."""
@@ -61,6 +67,7 @@ class SessionFolder:
         names: Of the frames, without .png.
         keys: Of each frame that has an answer, what it was made from.
         certainty: Of those frames, by object.
+        soft: Those of them whose probabilities are kept.
         ahead: Of each frame for which a forward pass's answer is kept, that pass's key.
     """
 
@@ -69,6 +76,7 @@ class SessionFolder:
         self._unflushed: set[pathlib.Path] = set()
         self.keys: dict[int, str] = {}
         self.certainty: dict[int, dict[int, Certainty]] = {}
+        self.soft: set[int] = set()
         self.ahead: dict[int, str] = {}
 
     def claimed(self) -> AbstractContextManager[None]:
@@ -84,6 +92,7 @@ class SessionFolder:
         for folder in (self.path, *(self.path / name for name in FOLDERS)):
             make_folder(folder)
             remove_unfinished(folder)
+        remove_unfinished(self.probabilities)
         notes = self.path / "annotations.json"
         saved = load_json(notes) if notes.exists() else {}
         objects = {int(each): name for each, name in saved.get("objects", {}).items()}
@@ -115,9 +124,19 @@ class SessionFolder:
         for file in set((self.path / "annotations").glob("*.png")) - used:
             file.unlink()
 
+    @property
+    def masks(self) -> pathlib.Path:
+        """Where the answers are."""
+        return self.path / "masks"
+
+    @property
+    def probabilities(self) -> pathlib.Path:
+        """Where their probabilities are."""
+        return self.path / PROBABILITIES
+
     def mask(self, frame: int) -> pathlib.Path:
         """Returns where a frame's answer is."""
-        return self.path / "masks" / f"{self.names[frame]}.png"
+        return self.masks / f"{self.names[frame]}.png"
 
     def read_mask(self, frame: int) -> UInt8[np.ndarray, "height width"]:
         """Returns the answer of a frame that has one."""
@@ -135,32 +154,31 @@ class SessionFolder:
         """Writes the answer of a frame; it counts once `save_answers` is called."""
         write_whole(self.mask(frame), encoded_mask(soft.labels), durable=False)
         self._unflushed.add(self.mask(frame))
+        self.soft.discard(frame)
         if keep:
-            sixteen = np.round(soft.planes * 65535).astype(np.uint16)
-            self._write_soft(self._soft(frame), key, Soft(soft.ids, sixteen))
+            make_folder(self.probabilities)
+            self._write_soft(self._soft(frame), soft)
+            self.soft.add(frame)
+        else:  # those of an answer before
+            self._soft(frame).unlink(missing_ok=True)
         self.keys[frame], self.certainty[frame] = key, found
-        if self.ahead.pop(frame, None) is not None:
-            self._ahead(frame).unlink(missing_ok=True)
-
-    def has_soft(self, frame: int) -> bool:
-        """Says whether the probabilities of a frame are kept."""
-        return self._soft(frame).is_file()
+        self._drop_ahead(frame)
 
     def read_soft(self, frame: int) -> Soft | None:
         """Returns the probabilities of a frame's answer, None if they are not kept."""
-        soft = self._read_soft(self._soft(frame), self.keys.get(frame))
-        return soft and Soft(soft.ids, soft.planes.astype(np.float32) / 65535)
+        return self._read_soft(self._soft(frame)) if frame in self.soft else None
 
     def write_ahead(self, frame: int, key: str, soft: Soft) -> None:
         """Keeps what a forward pass has found, for the backward pass."""
-        self._write_soft(self._ahead(frame), key, soft)
+        self._drop_ahead(frame)
+        self._write_soft(self._ahead(frame, key), soft)
         self.ahead[frame] = key
 
     def read_ahead(self, frame: int) -> Soft | None:
         """Returns what a forward pass has found; None if that is damaged."""
-        soft = self._read_soft(self._ahead(frame), self.ahead.get(frame))
+        soft = self._read_soft(self._ahead(frame, self.ahead[frame]))
         if soft is None:
-            self.ahead.pop(frame, None)
+            self._drop_ahead(frame)
         return soft
 
     def save_answers(self) -> None:
@@ -197,33 +215,40 @@ class SessionFolder:
                 self.keys[frame] = note["key"]
                 certainty = note["certainty"].items()
                 self.certainty[frame] = {int(i): Certainty(*each) for i, each in certainty}
+        self.soft = {t for t in self.keys if zipfile.is_zipfile(self._soft(t))}
         ahead = {int(t): key for t, key in saved.get("ahead", {}).items()}
-        self.ahead = {t: key for t, key in ahead.items() if self._ahead(t).is_file()}
-        for file in (self.path / ".session/ahead").glob("*.npz"):
-            if file not in {self._ahead(t) for t in self.ahead}:
-                file.unlink()
+        self.ahead = {t: key for t, key in ahead.items() if self._ahead(t, key).is_file()}
+        used = {self._ahead(t, key) for t, key in self.ahead.items()}
+        for file in set((self.path / ".session/ahead").glob("*.npz")) - used:
+            file.unlink()
 
     def _annotation(self, frame: int, digest: str) -> pathlib.Path:
         # By its content as well, so that none is written over before another is noted.
         return self.path / "annotations" / f"{self.names[frame]}.{digest[:12]}.png"
 
-    def _ahead(self, frame: int) -> pathlib.Path:
-        return self.path / ".session/ahead" / f"{self.names[frame]}.npz"
+    def _ahead(self, frame: int, key: str) -> pathlib.Path:
+        # By the pass's key, for a crash may leave what another pass has found.
+        return self.path / ".session/ahead" / f"{self.names[frame]}.{key[:12]}.npz"
+
+    def _drop_ahead(self, frame: int) -> None:
+        key = self.ahead.pop(frame, None)
+        if key is not None:
+            self._ahead(frame, key).unlink(missing_ok=True)
 
     def _soft(self, frame: int) -> pathlib.Path:
-        return self.path / ".session/soft" / f"{self.names[frame]}.npz"
+        return self.probabilities / f"{self.names[frame]}.npz"
 
-    def _write_soft(self, path: pathlib.Path, key: str, soft: Soft) -> None:
-        with writing_whole(path, durable=False) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, key=np.array(key), ids=np.array(soft.ids), planes=soft.planes)
+    def _write_soft(self, path: pathlib.Path, soft: Soft) -> None:
+        objects = np.array(soft.ids[1:], np.uint8)
+        write_probabilities(path, soft.planes, objects, durable=False)
         self._unflushed.add(path)
 
-    def _read_soft(self, path: pathlib.Path, key: str | None) -> Soft | None:
-        """Returns probabilities if they are there, and of this key: a crash may leave others."""
-        saved = self._read_arrays(path)
-        if saved is None or str(saved.get("key")) != key:
+    def _read_soft(self, path: pathlib.Path) -> Soft | None:
+        try:
+            planes, objects = read_probabilities(path)
+        except InputError:
             return None
-        return Soft(tuple(saved["ids"].tolist()), saved["planes"])
+        return Soft((0, *objects.tolist()), planes.astype(np.float32))
 
     def _read_arrays(self, path: pathlib.Path) -> dict[str, np.ndarray] | None:
         try:

@@ -13,8 +13,8 @@ from jaxtyping import UInt8
 
 from stm_jax.commands.shared.annotation_options import AnnotationOptions
 from stm_jax.commands.shared.options import ModelOptions, ResultOptions, VideoOptions
-from stm_jax.commands.shared.segment_folder import SegmentFolder
-from stm_jax.commands.shared.segment_session import follow, give, is_session, start_again
+from stm_jax.commands.shared.segment_folder import WRITTEN, SegmentFolder
+from stm_jax.commands.shared.segment_session import follow, give, is_session, start_again, written
 from stm_jax.data.frame_reader import FrameReader
 from stm_jax.data.truth_masks import read_truth
 from stm_jax.data.video_files import Frames, ImageFolder, VideoFile, open_frames
@@ -22,8 +22,7 @@ from stm_jax.errors import InputError
 from stm_jax.files import hash_of_file
 from stm_jax.report.overlay import overlay
 from stm_jax.results.finished import FOLDER_RATE, SegmentedVideo
-from stm_jax.results.make import PLACES, SOFT, Kind, make
-from stm_jax.results.probabilities import PROBABILITIES
+from stm_jax.results.make import SOFT, Kind, make
 from stm_jax.results.sound import Sound
 from stm_jax.results.video_writer import VideoWriter
 from stm_jax.runtime.outputs import check_outputs, weights_read
@@ -75,7 +74,7 @@ class Segment:
         assert mask is not None
         print(f"{mask.name}: {mask_by_hand.described()}", file=said)
         inputs = [video, mask, *weights_read(self.model.weights)]
-        check_outputs(inputs, folder=out, names=("masks", PROBABILITIES, *PLACES.values()))
+        check_outputs(inputs, folder=out, names=WRITTEN)
         model = self.model.load()
         is_folder = isinstance(frames, ImageFolder)
         folder = SegmentFolder(
@@ -123,13 +122,15 @@ class Segment:
         given = self.annotations.given(self.video, reader)
         out, video = self.results.out, self.video.path
         inputs = [video, *self.annotations.files(self.video), *weights_read(self.model.weights)]
-        check_outputs(inputs, folder=out, names=("masks", "overlay.mp4", "annotations"))
+        check_outputs(inputs, folder=out, names=written())
         model = self.model.load()
         start_again(out, everything=self.results.overwrite)
-        with explain_out_of_memory(), model.annotator(video, out) as session:
+        soft = not SOFT.isdisjoint(self.save)
+        with explain_out_of_memory(), model.annotator(video, out, keep_soft=soft) as session:
             give(session, given)
             notes = {"weights given": self.model.weights, "versions": versions()}
-            follow(session, self.annotations.way(), out, {"settings": model.settings()} | notes)
+            notes |= {"settings": model.settings()}
+            follow(session, self.annotations.way(), self.save, out, notes)
 
 
 def _segment(
