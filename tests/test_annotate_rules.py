@@ -25,6 +25,7 @@ from PIL import Image
 from stm_jax.annotate import annotator as module
 from stm_jax.annotate import fusion, propagation
 from stm_jax.annotate.annotator import Annotator, Way
+from stm_jax.annotate.passes import Plan
 from tests.fake_stream import FakeSegmenter
 from tests.lively import lively_model
 
@@ -113,16 +114,25 @@ class Plain:
                 wanted.add(k)
         for each in known:
             showing = [k for k, (mask, _) in self.given.items() if (mask == each).any()]
+            showing.sort(key=lambda k: sign * k)
             ahead = [k for k in showing if sign * k > sign * start]
             behind = [k for k in showing if sign * k <= sign * start]
-            wanted |= {min(ahead, key=lambda k: sign * k)} if ahead else set()
-            wanted |= {max(behind, key=lambda k: sign * k)} if behind else set()
+            wanted |= {*ahead[:2], *behind[-2:]}
             wanted |= {min(showing)} if showing else set()
         for k in sorted(wanted - {start}, key=lambda k: sign * k):
             mask, told = self.given[k]
             if told & known:
                 mask = np.where(np.isin(mask, list(told & known)), mask, 0).astype(np.uint8)
                 stream.pin(FRAMES[k], mask, k, told & known)
+
+
+def test_what_is_pinned_is_what_the_rules_say():
+    mask = np.ones(SIZE, np.uint8)
+    plan = Plan({t: module.annotation(mask) for t in range(0, 14, 2)}, 14)
+    pinned = {(each.start, each.backward): each.stages[0].pinned for each in plan.passes}
+    assert pinned[6, False] == (0, 4, 8, 10) and pinned[8, True] == (10, 6, 4, 0)
+    assert pinned[0, False] == (2, 4) and pinned[12, False] == (0, 10)
+    assert pinned[0, True] == (2,) and pinned[12, True] == (10, 8, 0)
 
 
 IDS = st.integers(1, 3)

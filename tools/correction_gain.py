@@ -5,8 +5,8 @@
 Each video is followed from the mask of its first frame that has one, forward and backward. Then,
 round after round, the frame whose answer has the lowest J is annotated with its true mask, and what
 that makes stale is followed again. J is the mean over objects and over all frames with a true mask
-but the first, the corrected ones among them. What changed outside of the neighbouring annotated
-frames is counted: it must be nothing.
+but the first, the corrected ones among them. What changed beyond the second annotated frames on
+either side is counted: it must be nothing.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ import numpy as np
 import tyro
 
 import stm_jax
+from stm_jax.annotate.passes import NEIGHBOURS
 from stm_jax.commands.shared.annotation_options import number_of
 from stm_jax.commands.shared.options import ModelOptions
 from stm_jax.data.listing import entries
@@ -55,6 +56,13 @@ def overlaps(session: stm_jax.Annotator, truth: dict[int, np.ndarray]) -> dict[i
     return found
 
 
+def reached(annotated: list[int], frame: int, count: int) -> tuple[int, int]:
+    """Returns between which frames a new annotated one may change something."""
+    before = [-1] * NEIGHBOURS + [t for t in annotated if t < frame]
+    after = [t for t in annotated if t > frame] + [count] * NEIGHBOURS
+    return before[-NEIGHBOURS], after[NEIGHBOURS - 1]
+
+
 def rounds_of(
     session: stm_jax.Annotator, truth: dict[int, np.ndarray], rounds: int
 ) -> tuple[list[float], list[int], int]:
@@ -68,11 +76,11 @@ def rounds_of(
         if found[worst] == 1:
             break
         before = [answer_of(session, frame) for frame in range(session.count)]
-        left, right = session.neighbours(worst)
+        left, right = reached(list(session.annotations), worst, session.count)
         session.annotate(worst, truth[worst])
         list(session.propagate())
         for frame, mask in enumerate(before):
-            inside = (left is None or frame > left) and (right is None or frame < right)
+            inside = left < frame < right
             strangers += not inside and not np.array_equal(mask, answer_of(session, frame))
         found = overlaps(session, truth)
         means.append(float(np.mean(list(found.values()))))
@@ -85,7 +93,7 @@ def main(options: Options) -> None:
     keep_freed_memory()
     model = options.model.load()
     columns = " | ".join(f"after {i}" for i in range(options.rounds + 1))
-    print(f"| video | {columns} | corrected | changed beyond the neighbours |")
+    print(f"| video | {columns} | corrected | changed beyond |")
     print("| --- " * (options.rounds + 4) + "|")
     for each in options.videos:
         video, _, folder = each.partition("=")

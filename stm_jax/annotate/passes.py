@@ -6,12 +6,14 @@ Nothing here computes an answer. The rules:
    object that annotated frames before it (in its direction) speak of, and ends before the next such
    frame. Annotated frames on its way that speak of fewer objects correct it, and may bring in more.
 2. In its memory are pinned, beside what the rule keeps: the annotated frames on its way, the one
-   that ends it, and for each of its objects the nearest annotated frame on either side that shows
-   it, and the first of all that does; of each, what it says of the objects that the pass knows by
-   then.
+   that ends it, and for each of its objects the two annotated frames on either side of its start
+   that are nearest of those that show it (the start counts), and the first of all that does; of
+   each, what it says of the objects that the pass knows by then.
 3. A frame's *key* is a hash of all that its answer depends on: what is known of the frame itself,
    and what the passes that reach it have been given so far. That is what they start from and what
    is pinned, for what corrects them is pinned as well, and so is what the weights are counted from.
+   So a new annotated frame that shows all objects, and is not the first, makes stale what lies
+   between the second annotated frames before and after it, and nothing beyond.
 """
 
 import bisect
@@ -24,6 +26,9 @@ from typing import Literal
 from stm_jax.annotate.annotations import Annotation
 
 Direction = Literal["forward", "backward", "both"]
+NEIGHBOURS = 2
+"""How many annotated frames are pinned on either side that show an object. Of one alone, a new one
+would take the place of another that may be the better: an answer could become worse by it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,7 +230,7 @@ class Plan:
                 at = bisect.bisect_left(showing, start)
             else:
                 at = bisect.bisect_right(showing, start)
-            pinned |= {*showing[:1], *showing[max(at - 1, 0) : at], *showing[at : at + 1]}
+            pinned |= {*showing[:1], *showing[max(at - NEIGHBOURS, 0) : at + NEIGHBOURS]}
         pinned = {t for t in pinned if given[t].objects & known} - {start}
         # In the pass's order, so that a mirrored video gives the same bits.
         return Stage(begin, known, tuple(sorted(pinned, reverse=backward)))

@@ -32,7 +32,7 @@ def written() -> tuple[str, ...]:
     """Returns patterns of all that any run of the command writes, folders after what is in them."""
     from stm_jax.annotate import session_folder
 
-    return (*segment_folder.WRITTEN, *session_folder.WRITTEN)
+    return tuple(dict.fromkeys((*segment_folder.WRITTEN, *session_folder.WRITTEN)))
 
 
 def is_session(out: pathlib.Path) -> bool:
