@@ -1,5 +1,7 @@
 """Pinned frames beside any memory: what the memory is told is of its own frames alone."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -26,7 +28,8 @@ def test_what_pinned_frames_receive_is_not_counted_for_others(memory):
     rng = np.random.default_rng(0)
     pinned = Pinned(memory, 2)
     state = pinned.empty(1, 5, (2, 3), (4, 5), np.float32)
-    state = state.replace(frames=put(state.frames, candidate(rng, 7)))
+    frames = put(state.frames, candidate(rng, 7))
+    state = dataclasses.replace(state, frames=frames)
     for number in range(4):
         state = pinned.write(state, candidate(rng, number))
     view, own = pinned.view(state), memory.view(state.own)
