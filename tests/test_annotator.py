@@ -275,6 +275,26 @@ def test_what_a_crash_leaves_of_other_annotations_does_not_count(video, monkeypa
     del following
 
 
+def test_answers_do_not_count_while_others_are_written_over_them(video, monkeypatch):
+    with session(video) as one:
+        one.annotate(0, MASK)
+        answers(one)
+        expected = [one.mask(t) for t in range(COUNT)]
+    monkeypatch.setattr("stm_jax.annotate.propagation.SAVE_EVERY", 1e9)
+    one = session(video)
+    one.annotate(0, OTHER)
+    following = one.propagate()
+    for _ in range(4):
+        next(following)
+    one._open.close()  # as if killed here
+    with session(video) as one:
+        one.annotate(0, MASK)
+        answers(one)
+        for t in range(COUNT):
+            np.testing.assert_array_equal(one.mask(t), expected[t])
+    del following
+
+
 def test_what_is_edited_meanwhile_is_done_as_well(video):
     with session(video) as one:
         one.annotate(0, MASK)
