@@ -6,7 +6,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -145,7 +145,7 @@ def _segment(
         segmenter.restore(arrays)
     has_state = bool(arrays)
     del arrays
-    soft = {"soft": True} if folder.soft else {}
+    soft: dict[str, Any] = {"soft": True} if folder.soft else {}
     resumed = done
     start = time.monotonic() - seconds
     next_save = time.monotonic() + _pause_after(0)

@@ -78,8 +78,7 @@ def make(kinds: Collection[Kind], video: SegmentedVideo, folder: pathlib.Path) -
         place, notes = folder / name, read_json(folder / NOTES)
         before = notes.get(kind)
         if kind not in kinds:
-            is_noted = isinstance(before, dict) and place.exists()
-            if is_noted and before.get("masks") != masks:
+            if place.exists() and isinstance(before, dict) and before.get("masks") != masks:
                 print(f"{place} is of other masks: --save {kind} makes it again", file=sys.stderr)
             continue
         source = {"masks": masks} | ({"probabilities": soft} if kind in SOFT else {})
