@@ -9,6 +9,7 @@ from stm_jax.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from stm_jax import config, data, eval, memory, reads, train, weights
+    from stm_jax.annotate.annotator import Annotator
     from stm_jax.infer.segmenter import Segmenter
     from stm_jax.nn.model import Model
     from stm_jax.weights.files import load, save
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _let_old_names_be_imported()
 
 __all__ = [
+    "Annotator",
     "InputError",
     "Model",
     "Segmenter",
@@ -32,6 +34,7 @@ __all__ = [
 
 # Imported when first asked for: they bring JAX, and `stm-jax --help` should not wait for it.
 _HOMES = {
+    "Annotator": "stm_jax.annotate.annotator",
     "Model": "stm_jax.nn.model",
     "Segmenter": "stm_jax.infer.segmenter",
     "load": "stm_jax.weights.files",

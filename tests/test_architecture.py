@@ -28,7 +28,8 @@ BASE = {
     "version",
 }
 NETWORK = BASE | {"ops", "reads", "nn", "memory", "catalogue", "infer", "weights"}
-EVERYTHING = NETWORK | {"runtime", "data", "eval", "report", "results", "train", "benchmark"}
+EVERYTHING = NETWORK | {"annotate", "runtime", "data", "eval", "report", "results"}
+EVERYTHING |= {"train", "benchmark"}
 MAY_IMPORT = {
     "checks": {"config", "errors"},
     "compiling": set(),
@@ -48,6 +49,7 @@ MAY_IMPORT = {
     "weights": BASE | {"nn"},
     "infer": BASE | {"ops", "reads", "nn", "memory"},
     "data": BASE,
+    "annotate": NETWORK | {"runtime", "data", "results"},
     "eval": NETWORK | {"data"},
     "report": NETWORK | {"data", "eval"},
     "results": BASE | {"data", "report", "runtime"},

@@ -14,6 +14,7 @@ import stm_jax
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PUBLIC = {
+    "Annotator",
     "InputError",
     "Model",
     "Segmenter",

@@ -1,5 +1,6 @@
 """Results that other tools take: each read back gives the same mask, by others' readers too."""
 
+import dataclasses
 import fractions
 import json
 import pathlib
@@ -319,6 +320,30 @@ def test_all_is_made_again_when_a_mask_changes(video):
     assert content["annotations"][1]["areas"][2] == HEIGHT * WIDTH
     (sequence,) = benchmark_sequences(out / "davis", "davis2017", "train")
     assert (sequence.truth(2) == 4).all() and len(sequence.frames) == COUNT - 1
+
+
+def test_soft_kinds_are_made_again_when_probabilities_change(video):
+    out = video.masks.parent
+    make(["coco", "alpha"], video, out)
+    before = (out / "coco.json").stat().st_mtime_ns
+    soft = soft_masks(2)
+    write_probabilities(video.probabilities / "00002.npz", np.rint(soft), OBJECTS)
+    assert make(["coco", "alpha"], video, out) == ["alpha"]
+    assert (out / "coco.json").stat().st_mtime_ns == before
+    assert set(np.unique(read_matte(out / "alpha" / "00002.png"))) == {0, 1}
+
+
+def test_frames_that_do_not_count_leave_gaps(source, video, tmp_path):
+    some = frozenset({1, 4, 5})
+    found = list(dataclasses.replace(video, only=some))
+    assert [frame.name for frame in found] == ["00001", "00004", "00005"]
+    assert [frame.time for frame in found] == [TIMES[i] for i in sorted(some)]
+    (tmp_path / "frames").mkdir()
+    for index in range(COUNT):
+        Image.fromarray(picture(index)).save(tmp_path / "frames" / f"{index:05d}.png")
+    pictures = dataclasses.replace(segmented(tmp_path / "frames", tmp_path / "other"), only=some)
+    assert [frame.time * 24 for frame in pictures] == [1, 4, 5]
+    np.testing.assert_array_equal([f.ids for f in pictures], [ids(i) for i in sorted(some)])
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, InputError, OSError])

@@ -49,7 +49,7 @@ class Attention:
         ids_there = sorted(set(np.unique(first_mask).tolist()) - {0})
         if self.object is not None and self.object not in ids_there:
             raise InputError(
-                f"{self.video.mask} has no object {shown(self.object)}: give --object "
+                f"{self.video.first_mask} has no object {shown(self.object)}: give --object "
                 f"{' or '.join(map(str, ids_there))}"
             )
 
@@ -80,7 +80,8 @@ class Attention:
         self.model.check()
         if self.out.suffix.lower() != ".png":
             raise InputError(f"--out is {self.out}: give the name of a .png file")
-        inputs = [self.video.path, self.video.mask, *weights_read(self.model.weights)]
+        masks = [] if self.video.first_mask is None else [self.video.first_mask]
+        inputs = [self.video.path, *masks, *weights_read(self.model.weights)]
         check_outputs(inputs, files=[self.out])
 
     def _check_place(self, frames: Frames) -> None:

@@ -47,7 +47,7 @@ class Demo:
         first, *later = sorted(TRUTH.glob("*.png"))
         out = self.results.out
         check_foreign(out, "segment", FILES)
-        Segment(VideoOptions(CLIP, first), self.results, self.model).run()
+        Segment(VideoOptions(CLIP, (str(first),)), self.results, self.model).run()
 
         names = {int(path.stem): path.name for path in (first, *later)}
         frames = {i: f for i, f in enumerate(open_frames(CLIP).read()) if i in names}

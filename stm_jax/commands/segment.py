@@ -6,21 +6,23 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import UInt8
 
+from stm_jax.commands.shared.annotation_options import AnnotationOptions
 from stm_jax.commands.shared.options import ModelOptions, ResultOptions, VideoOptions
-from stm_jax.commands.shared.segment_folder import SegmentFolder
+from stm_jax.commands.shared.segment_folder import WRITTEN, SegmentFolder
+from stm_jax.commands.shared.segment_session import follow, give, is_session, start_again, written
+from stm_jax.data.frame_reader import FrameReader
 from stm_jax.data.truth_masks import read_truth
-from stm_jax.data.video_files import Frames, ImageFolder, VideoFile
+from stm_jax.data.video_files import Frames, ImageFolder, VideoFile, open_frames
 from stm_jax.errors import InputError
 from stm_jax.files import hash_of_file
 from stm_jax.report.overlay import overlay
 from stm_jax.results.finished import FOLDER_RATE, SegmentedVideo
-from stm_jax.results.make import PLACES, SOFT, Kind, make
-from stm_jax.results.probabilities import PROBABILITIES
+from stm_jax.results.make import SOFT, Kind, make
 from stm_jax.results.sound import Sound
 from stm_jax.results.video_writer import VideoWriter
 from stm_jax.runtime.outputs import check_outputs, weights_read
@@ -35,15 +37,17 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """Follow objects through a video, from the mask of its first frame.
+    """Follow objects through a video, from the mask of its first frame or of any frames.
 
     Writes DIR/masks/*.png, one palette PNG a frame, and what --save names. A run that was stopped
-    (Ctrl-C, a crash, a full disk) goes on where it was when the same command is given again.
+    (Ctrl-C, a crash, a full disk) goes on where it was when the same command is given again. With
+    a mask more, or another, only what that changes is done again.
     """
 
     video: VideoOptions
     results: ResultOptions
     model: ModelOptions = dataclasses.field(default_factory=ModelOptions)
+    annotations: AnnotationOptions = dataclasses.field(default_factory=AnnotationOptions)
     save: tuple[Kind, ...] = ("palette", "overlay")
     """Results, any of these; palette masks are always there. overlay: a video to look at. rgba:
     cut-out PNGs. alpha, alpha16: grey mattes of 8 and 16 bits. prores4444, vp9-alpha: videos with
@@ -59,13 +63,18 @@ class Segment:
           OSError: a result cannot be written, for example because the disk is full.
         """
         self.model.check()
+        is_stream = self.video.first_mask is not None and self.annotations.are_default
+        if not is_stream or is_session(self.results.out):
+            self._run_session()
+            return
         frames, mask_by_hand = self.video.open()
         first_mask = mask_by_hand.ids
         said = sys.stderr if mask_by_hand.looks_inverted else sys.stdout
-        print(f"{self.video.mask.name}: {mask_by_hand.described()}", file=said)
-        out, video, mask = self.results.out, self.video.path, self.video.mask
+        out, video, mask = self.results.out, self.video.path, self.video.first_mask
+        assert mask is not None
+        print(f"{mask.name}: {mask_by_hand.described()}", file=said)
         inputs = [video, mask, *weights_read(self.model.weights)]
-        check_outputs(inputs, folder=out, names=("masks", PROBABILITIES, *PLACES.values()))
+        check_outputs(inputs, folder=out, names=WRITTEN)
         model = self.model.load()
         is_folder = isinstance(frames, ImageFolder)
         folder = SegmentFolder(
@@ -107,6 +116,22 @@ class Segment:
                 out,
             )
 
+    def _run_session(self) -> None:
+        """Runs with masks of any frames; see `run`."""
+        reader = FrameReader(open_frames(self.video.path))
+        given = self.annotations.given(self.video, reader)
+        out, video = self.results.out, self.video.path
+        inputs = [video, *self.annotations.files(self.video), *weights_read(self.model.weights)]
+        check_outputs(inputs, folder=out, names=written())
+        model = self.model.load()
+        start_again(out, everything=self.results.overwrite)
+        soft = not SOFT.isdisjoint(self.save)
+        with explain_out_of_memory(), model.annotator(video, out, keep_soft=soft) as session:
+            give(session, given)
+            notes = {"weights given": self.model.weights, "versions": versions()}
+            notes |= {"settings": model.settings()}
+            follow(session, self.annotations.way(), self.save, out, notes)
+
 
 def _segment(
     frames: Frames,
@@ -120,7 +145,7 @@ def _segment(
         segmenter.restore(arrays)
     has_state = bool(arrays)
     del arrays
-    soft = {"soft": True} if folder.soft else {}
+    soft: dict[str, Any] = {"soft": True} if folder.soft else {}
     resumed = done
     start = time.monotonic() - seconds
     next_save = time.monotonic() + _pause_after(0)

@@ -18,6 +18,7 @@ from av.stream import Disposition
 from jaxtyping import UInt8
 
 from stm_jax.data.animated import AnimatedPicture, Timed, open_animation
+from stm_jax.data.file_ends import animation_has_end, matroska_end
 from stm_jax.data.hdr import graph_for, is_hdr
 from stm_jax.data.image_files import natural, read_rgb
 from stm_jax.data.listing import entries
@@ -78,6 +79,24 @@ class VideoFile:
                 _check_size(rgb, self, f"frame {index} of {self.path}")
                 ticks, tick = frame.pts, frame.time_base
                 yield rgb, None if ticks is None or tick is None else ticks * tick
+
+    def decoded(self, begin: int | None = None) -> Iterator[tuple[int | None, av.VideoFrame]]:
+        """Yields ticks and frame from the keyframe with these ticks on; None for the first."""
+        return ((frame.pts, frame) for frame in _decode(self.path, self.stream, begin))
+
+    def shown(self, frame: av.VideoFrame) -> UInt8[np.ndarray, "height width 3"]:
+        """Returns a decoded frame as `read` does."""
+        rgb = _upright(frame)
+        _check_size(rgb, self, f"a frame of {self.path}")
+        return rgb
+
+    def packets(self) -> tuple[str, list[tuple[int | None, bool]]]:
+        """Returns the codec, and ticks of each packet and whether it is a keyframe."""
+        with _reading(self.path), av.open(os.path.realpath(self.path), options=OPEN) as container:
+            stream = container.streams.video[self.stream]
+            whole = (each for each in container.demux(stream) if each.size and not each.is_discard)
+            packets = [(each.pts, each.is_keyframe) for each in whole]
+            return stream.codec_context.codec.canonical_name, packets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,8 +228,14 @@ def _decodable(container: InputContainer) -> Iterator[tuple[int, av.VideoStream]
             yield index, stream
 
 
-def _decode(path: pathlib.Path, stream_index: int) -> Iterator[av.VideoFrame]:
-    """Yields the frames of one stream, and raises InputError at the first damaged one."""
+def _decode(
+    path: pathlib.Path, stream_index: int, begin: int | None = None
+) -> Iterator[av.VideoFrame]:
+    """Yields the frames of one stream, and raises InputError at the first damaged one.
+
+    With `begin`, the ticks of a keyframe, those from there on. Frames shown before it need what was
+    left out, so they are dropped.
+    """
     count = 0
     try:
         with av.open(os.path.realpath(path), options=OPEN) as container:
@@ -220,13 +245,19 @@ def _decode(path: pathlib.Path, stream_index: int) -> Iterator[av.VideoFrame]:
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # also of later frames
             stream.thread_type = "AUTO"
             tone_map = None
+            if begin is not None:
+                container.seek(begin, stream=stream)
             for frame in container.decode(stream):
+                if begin is not None and (frame.pts is None or frame.pts < begin):
+                    continue
                 if frame.is_corrupt:
                     break
                 if is_hdr(frame):
                     tone_map = tone_map or graph_for(frame, str(path))
                     tone_map.vpush(frame)
-                    yield tone_map.vpull()
+                    mapped = tone_map.vpull()
+                    mapped.pts, mapped.time_base = frame.pts, frame.time_base
+                    yield mapped
                 else:
                     yield frame
                 count += 1
@@ -263,44 +294,15 @@ def _check_whole(path: pathlib.Path, container: InputContainer) -> None:
     entries = [entry for _, stream in _decodable(container) for entry in stream.index_entries]
     ends = [entry.pos + entry.size for entry in entries]
     if "matroska" in container.format.name:
-        ends.append(_matroska_end(path))
+        ends.append(matroska_end(path))
     size = path.stat().st_size
     kind = container.format.name
     if kind == "avi":
         with open(path, "rb") as file:
             ends.append(8 + int.from_bytes(file.read(8)[4:], "little"))  # of its first RIFF chunk
-    if kind in ("gif", "apng") and not _has_end(path, kind):
+    if kind in ("gif", "apng") and not animation_has_end(path, kind):
         raise InputError(f"{path} is cut off, it has no end: {REENCODE}")
     if max(ends, default=0) > size:
         raise InputError(
             f"{path} is cut off, it has {size} of at least {max(ends)} bytes: {REENCODE}"
         )
-
-
-def _has_end(path: pathlib.Path, kind: str) -> bool:
-    """Says whether an animation, of which FFmpeg shows what is there, goes on to its end."""
-    with open(path, "rb") as file:
-        file.seek(-min(1024, path.stat().st_size), os.SEEK_END)
-        tail = file.read()
-    return b"IEND" in tail if kind == "apng" else tail.rstrip(b"\0").endswith(b";")
-
-
-def _matroska_end(path: pathlib.Path) -> int:
-    """Returns where a Matroska or WebM file says it ends, or 0 if it does not say.
-
-    It starts with an EBML header and goes on with one segment, each an identifier of 4 bytes, a
-    size of 1 to 8 bytes (RFC 8794, section 4: the leading zeros of the first byte give the
-    length, all ones mean unknown) and as many bytes.
-    """
-    end = 0
-    with open(path, "rb") as file:
-        for _ in range(2):
-            file.seek(end + 4)
-            first = file.read(1)
-            length = 9 - first[0].bit_length() if first else 9
-            unknown = (1 << 7 * length) - 1
-            size = int.from_bytes(first + file.read(length - 1)) & unknown
-            if length > 8 or size == unknown:
-                return 0
-            end = file.tell() + size
-    return end

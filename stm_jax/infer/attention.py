@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 from stm_jax.errors import InputError
 from stm_jax.infer.stream import Recipe, VideoState, remembered
 from stm_jax.memory.bank import MemoryBank
+from stm_jax.memory.pinned import PinnedState
 from stm_jax.nn.stm import Variables, query
 from stm_jax.ops.padding import STRIDE, padding_to_stride
 from stm_jax.ops.regions import object_positions
@@ -26,6 +27,8 @@ class Attention:
         weights: They sum to 1 for an object (to 0 if it has nothing in memory); less by what a
             read takes zeros for, as `Regional(zeroed=True)` does.
         frame_numbers: Of the frame in each slot, -1 where there is none.
+        pinned: The first so many slots are pinned frames, whose numbers are those that they were
+            pinned by.
         position: Row and column of the query position, in `weights`' rows and columns.
         frame_box: Left, top, right and bottom of a frame in `weights`' columns and rows: what is
             outside of it is padding.
@@ -35,6 +38,7 @@ class Attention:
     frame_numbers: Int[np.ndarray, " slots"]
     position: tuple[int, int]
     frame_box: tuple[float, float, float, float]
+    pinned: int = 0
 
 
 def look(
@@ -71,7 +75,10 @@ def look(
             f"there is no pixel at row {row}, column {column}: the frame has rows 0 to "
             f"{height - 1} and columns 0 to {width - 1}"
         )
-    if not isinstance(state.bank, MemoryBank):
+    bank, pinned = state.bank, 0
+    if isinstance(bank, PinnedState):
+        bank, pinned = bank.own, len(bank.frames.frame_numbers)
+    if not isinstance(bank, MemoryBank):
         raise InputError(
             f"the elements of {type(recipe.memory).__name__} belong to no frame, so there is "
             "nothing to show them on: use a rule that keeps whole frames"
@@ -94,6 +101,7 @@ def look(
             (padding.left + size[1]) / STRIDE,
             (padding.top + size[0]) / STRIDE,
         ),
+        pinned=pinned,
     )
 
 
@@ -124,4 +132,7 @@ def _weights(
 
     expected = object_positions(state.padded_masks)
     weights = jax.lax.map(of_object, (recipe.memory.view(bank), expected))
-    return weights[..., 0], bank.frame_numbers
+    if not isinstance(bank, PinnedState):
+        return weights[..., 0], bank.frame_numbers
+    numbers = (bank.frames.frame_numbers, bank.own.frame_numbers)
+    return weights[..., 0], jnp.concatenate(numbers)

@@ -3,7 +3,26 @@
 import numpy as np
 from jaxtyping import UInt8
 
+from stm_jax.checks import MOST_PIXELS, shown
 from stm_jax.errors import InputError
+
+
+def check_options(memorize_every: int, short_side: int | None, capacity: int) -> None:
+    """Raises InputError unless the options of a `Segmenter` make sense."""
+    numbers = {"memorize_every": memorize_every, "capacity": capacity, "short_side": short_side}
+    for name, number in numbers.items():
+        is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+        if not (is_whole and number < 2**31) and (name, number) != ("short_side", None):
+            raise InputError(f"{name} is {shown(repr(number))}: give an integer, at most 2**31")
+    if short_side is not None and not 16 <= short_side <= MOST_PIXELS:
+        raise InputError(
+            f"the short side must be at least 16 pixels and at most {MOST_PIXELS}, not"
+            f" {shown(short_side)}"
+        )
+    if capacity < 2:
+        raise InputError(f"the capacity must be at least 2 frames, not {capacity}")
+    if memorize_every < 1:
+        raise InputError(f"memorize_every must be at least 1, not {memorize_every}")
 
 
 def planes_of(

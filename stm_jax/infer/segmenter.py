@@ -1,28 +1,26 @@
 """Following objects through a video: frame by frame, or a whole clip at once."""
 
 import contextlib
-import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stm_jax.checks import MOST_PIXELS, shown
 from stm_jax.compiling import telling_of_long_compiles
 from stm_jax.errors import InputError
-from stm_jax.infer import saved_state
+from stm_jax.infer import edits, saved_state
 from stm_jax.infer.attention import Attention, look
-from stm_jax.infer.given import checked_frame, checked_mask, planes_of, size_of
+from stm_jax.infer.given import check_options, checked_frame, checked_mask, planes_of, size_of
 from stm_jax.infer.stream import (
     Recipe,
     VideoState,
     advance,
     advance_clip,
     begin,
-    with_given_masks,
+    must_drop,
 )
 from stm_jax.memory.bank import CAPACITIES, OBJECT_COUNTS, round_up
 from stm_jax.memory.protocol import EMPTY, Memory
@@ -68,20 +66,7 @@ class Segmenter:
         capacity: int = DEFAULT_CAPACITY,
         device: jax.Device | None = None,  # pyright: ignore[reportInvalidTypeForm]
     ) -> None:
-        numbers = {"memorize_every": memorize_every, "capacity": capacity, "short_side": short_side}
-        for name, number in numbers.items():
-            is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-            if not (is_whole and number < 2**31) and (name, number) != ("short_side", None):
-                raise InputError(f"{name} is {shown(repr(number))}: give an integer, at most 2**31")
-        if short_side is not None and not 16 <= short_side <= MOST_PIXELS:
-            raise InputError(
-                f"the short side must be at least 16 pixels and at most {MOST_PIXELS}, not"
-                f" {shown(short_side)}"
-            )
-        if capacity < 2:
-            raise InputError(f"the capacity must be at least 2 frames, not {capacity}")
-        if memorize_every < 1:
-            raise InputError(f"memorize_every must be at least 1, not {memorize_every}")
+        check_options(memorize_every, short_side, capacity)
         memory = memory or EveryNth(memorize_every)
         self._recipe = Recipe(model.config, memory, jnp.dtype(dtype), short_side, read)
         self._device = device
@@ -169,6 +154,7 @@ class Segmenter:
         *,
         length: int | None = None,
         objects: int = 0,
+        object_ids: Sequence[int] = (),
         soft: bool = False,
     ) -> np.ndarray:
         """Begins a stream with its first frame and mask; forgets any stream before.
@@ -181,6 +167,7 @@ class Segmenter:
             objects: Make room for so many at least, if more will appear later: then nothing is
                 compiled again for them. Videos of one size share a program if both this and the
                 length are the same.
+            object_ids: Objects that the mask need not show: it then says that they are not there.
             soft: Whether the first frame's probabilities are returned rather than ids.
 
         Returns:
@@ -197,7 +184,7 @@ class Segmenter:
         slots = self._slots_for(length)
         if memory.slots_for(None) is None:
             slots = min(slots, self._capacity)
-        return self._start(frame, mask, slots, objects, soft, length or 0)
+        return self._start(frame, mask, slots, objects, soft, length or 0, object_ids)
 
     def step(self, frame: np.ndarray, *, soft: bool = False) -> np.ndarray:
         """Segments the next frame of the stream.
@@ -243,23 +230,47 @@ class Segmenter:
         Raises:
             InputError: There is no stream, or shapes or dtypes do not fit.
         """
-        self._running()
-        frame = checked_frame(frame)
-        mask = checked_mask(mask, frame)
-        if self._frame is None or not np.array_equal(frame, self._frame):
-            self.step(frame)
-        ids = self._last_ids()
-        new = sorted(set(np.unique(mask).tolist()) - {0} - set(self._object_ids))
-        self._object_ids += tuple(new)
-        state = self._running()
-        room = state.present.shape[0]
-        if len(self._object_ids) > room:
-            room = round_up(len(self._object_ids), OBJECT_COUNTS)
-            state = dataclasses.replace(state, bank=self._recipe.memory.grown(state.bank, room))
-        planes, present = planes_of(mask, self._object_ids, room)
-        self._state = self._on_device(with_given_masks, state, planes, present)
-        self._answer = np.where(mask > 0, mask, ids)
-        return self._answer.copy()
+        return self._give(frame, mask, ())
+
+    def correct(
+        self, frame: np.ndarray, mask: np.ndarray, objects: Collection[int] | None = None
+    ) -> np.ndarray:
+        """Says where objects are in a frame, and so that they are nowhere else in it.
+
+        Arguments, result and errors are those of `add_objects`, and `objects`: the ids that the
+        mask speaks of, None for all of the stream. Where the estimate has one of them and the mask
+        does not, there is background: an object that the mask does not show is erased. It may
+        come back. The others are left where they are estimated.
+        """
+        return self._give(frame, mask, self._object_ids if objects is None else objects)
+
+    def pin(
+        self, frame: np.ndarray, mask: np.ndarray, number: int, objects: Collection[int] = ()
+    ) -> None:
+        """Puts a frame in the memory to stay there, whatever its rule; see `stm_jax.memory.pinned`.
+
+        Args:
+            frame: (H, W, 3) uint8, of the stream or not.
+            mask: (H, W) uint8 ids; those that the stream does not have are passed over.
+            number: By which it is known, from 0 on: one of the same number gives way to it.
+            objects: The ids that the mask speaks of, besides those that it shows.
+        """
+        state, frame = self._running(), checked_frame(frame)
+        shown = checked_mask(mask, frame), self._object_ids, objects
+        self._recipe = edits.with_place(self._recipe, state, number)
+        self._state = self._on_device(
+            edits.pin, self._recipe, self._variables, state, frame, *shown, number
+        )
+
+    def remove_objects(self, object_ids: Collection[int]) -> None:
+        """Forgets objects of the stream; their room is that of the next to come."""
+        state, gone = self._running(), set(object_ids)
+        if not gone <= set(self._object_ids):
+            raise InputError(f"the stream has objects {self._object_ids}, not {sorted(gone)}")
+        kept = [i for i, each in enumerate(self._object_ids) if each not in gone]
+        self._answer = edits.overlaid(ids := self._last_ids(), np.zeros_like(ids), gone)
+        self._state = self._on_device(edits.of_objects, self._recipe, state, kept)
+        self._object_ids = tuple(self._object_ids[i] for i in kept)
 
     def look(self, frame: np.ndarray, row: int, column: int) -> Attention:
         """Returns where the next frame's read goes at a pixel; the stream stays where it is."""
@@ -286,6 +297,7 @@ class Segmenter:
         """
         try:
             frame = np.array(arrays["last_frame"])
+            self._recipe = edits.with_places_of(self._recipe, arrays)
             self._state = self._on_device(saved_state.state_of, self._recipe, arrays, frame)
             self._object_ids = tuple(int(i) for i in arrays["object_ids"])
             self._frame = frame
@@ -305,16 +317,18 @@ class Segmenter:
         objects: int,
         soft: bool,
         length: int,
+        named: Sequence[int] = (),
     ) -> np.ndarray:
         frame = checked_frame(frame)
         mask = checked_mask(mask, frame)
-        object_ids = tuple(i for i in np.unique(mask).tolist() if i > 0)
+        object_ids = tuple(sorted({*np.unique(mask).tolist(), *named} - {0}))
         if not object_ids:
             raise InputError("the first mask is empty: it must show at least one object")
         self._object_ids = object_ids
         count = len(object_ids)
         room = max(objects, count) if objects else round_up(count, OBJECT_COUNTS)
         planes, present = planes_of(mask, object_ids, room)
+        self._recipe = edits.without_pinned(self._recipe)
         with telling_of_long_compiles(f"{size_of(frame)}, objects: {room}"):
             self._state = self._on_device(
                 begin, self._recipe, slots, frame, planes, present, length
@@ -324,6 +338,19 @@ class Segmenter:
         if not soft:
             return mask.copy()
         return np.concatenate([(mask == 0)[None], planes[: len(object_ids)]]).astype(np.float32)
+
+    def _give(self, frame: np.ndarray, mask: np.ndarray, told: Collection[int]) -> np.ndarray:
+        self._running()
+        frame = checked_frame(frame)
+        mask = checked_mask(mask, frame)
+        if self._frame is None or not np.array_equal(frame, self._frame):
+            self.step(frame)
+        self._answer = edits.overlaid(self._last_ids(), mask, told)
+        self._object_ids = edits.joined(self._object_ids, mask, told)
+        self._state = self._on_device(
+            edits.give, self._recipe, self._running(), self._object_ids, mask, told
+        )
+        return self._answer.copy()
 
     def _first_call(
         self, frame: np.ndarray, frames: int, soft: bool
@@ -362,16 +389,12 @@ class Segmenter:
         return ids
 
     def _tell_when_full(self, state: VideoState) -> None:
-        memory = self._recipe.memory
-        if self._told_full or not isinstance(memory, EveryNth):
-            return  # other memories have a bound on purpose
-        number = int(state.frame_number)
-        staying = state.bank.frame_numbers.shape[0] - 1
-        if memory.kept(number + 1) > staying:
-            self._told_full = True
-            LOG.warning(
-                "the memory is full at frame %d: from here on the oldest of its %d frames but the "
-                "first gives way (a larger capacity, or a larger memorize_every, keeps more)",
-                number,
-                staying,
-            )
+        if self._told_full or not must_drop(self._recipe.memory, state):
+            return
+        self._told_full = True
+        LOG.warning(
+            "the memory is full at frame %d: from here on the oldest of its %d frames but the "
+            "first gives way (a larger capacity, or a larger memorize_every, keeps more)",
+            int(state.frame_number),
+            state.bank.frame_numbers.shape[0] - 1,
+        )

@@ -11,9 +11,10 @@ from jaxtyping import Array, Bool, Float, Int, PyTree, UInt8
 
 from stm_jax.config import ModelConfig
 from stm_jax.memory.protocol import Memory, candidate_of
+from stm_jax.memory.rules.every_nth import EveryNth
 from stm_jax.nn.stm import STM, Variables, decode, memorize, query
 from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
-from stm_jax.ops.padding import crop, pad, pad_frames, padding_to_stride
+from stm_jax.ops.padding import STRIDE, crop, pad, pad_frames, padding_to_stride
 from stm_jax.ops.regions import object_positions
 from stm_jax.reads import Chunked, Slots
 from stm_jax.reads.protocol import Answer, MemoryView, Read
@@ -49,6 +50,17 @@ class Recipe:
             return height, width
         factor = self.short_side / min(height, width)
         return max(1, round(height * factor)), max(1, round(width * factor))
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels of a key and of a value."""
+        return self.config.key_channels, self.config.value_channels
+
+    def feature_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Returns the rows and columns of keys and values, for frames of a working size."""
+        padding = padding_to_stride(*size)
+        height = size[0] + padding.top + padding.bottom
+        return height // STRIDE, (size[1] + padding.left + padding.right) // STRIDE
 
     def prepared(self, frame: UInt8[Array, "h w 3"]) -> Float[Array, "1 h2 w2 3"]:
         """Returns a frame as the network takes it: in [0, 1], at the working size, padded."""
@@ -97,16 +109,11 @@ def begin(
 ) -> VideoState:
     """Returns the state after the first frame, whose masks are given. Nothing is compiled."""
     size = recipe.working_size(*frame.shape[:2])
-    padding = padding_to_stride(*size)
-    features = (
-        (size[0] + padding.top + padding.bottom) // 16,
-        (size[1] + padding.left + padding.right) // 16,
-    )
-    channels = (recipe.config.key_channels, recipe.config.value_channels)
-    bank = recipe.memory.empty(masks.shape[0], slots, features, channels, recipe.dtype)
+    features = recipe.feature_size(size)
+    bank = recipe.memory.empty(masks.shape[0], slots, features, recipe.channels, recipe.dtype)
     # Copied, for an array on the CPU may share its memory with NumPy.
     numbers = (np.zeros((), np.int32), np.ones((), bool), np.array(length, np.int32))
-    rest = (frame.copy(), _nearest(masks, size), present.copy(), *numbers)
+    rest = (frame.copy(), nearest(masks, size), present.copy(), *numbers)
     return VideoState(bank, *map(jax.device_put, rest))
 
 
@@ -223,10 +230,18 @@ def default_read(view: MemoryView) -> Read:
     return Chunked() if view.keys.shape[2:4] == (1, 1) else Slots()
 
 
+def must_drop(memory: Memory, state: VideoState) -> bool:
+    """Returns whether STM's rule drops a frame in the next step; others have a bound on purpose."""
+    if not isinstance(memory, EveryNth):
+        return False
+    return memory.kept(int(state.frame_number) + 1) > state.bank.frame_numbers.shape[0] - 1
+
+
 def with_given_masks(
     state: VideoState,
     masks: Float[np.ndarray, "objects h w"],
     present: Bool[np.ndarray, " objects"],
+    spoken_of: Bool[np.ndarray, " objects"] | None = None,
 ) -> VideoState:
     """Puts given masks over the current estimate, where they are not empty. Nothing is compiled.
 
@@ -235,12 +250,15 @@ def with_given_masks(
         masks: 0 or 1, one plane an object, at the frame's own size; of as many objects as the
             bank has room for.
         present: Which objects are real from now on.
+        spoken_of: Of which objects their masks say all: they are nowhere else. None for none.
     """
     estimate = np.asarray(state.masks)
-    given = _nearest(masks, (estimate.shape[1], estimate.shape[2]))
+    given = nearest(masks, (estimate.shape[1], estimate.shape[2]))
     more = len(given) - len(estimate)
     estimate = np.pad(estimate, [(0, more), (0, 0), (0, 0)])
     anywhere = given.max(axis=0, keepdims=True) > 0
+    if spoken_of is not None:
+        anywhere = anywhere | spoken_of[:, None, None]
     return dataclasses.replace(
         state,
         masks=jax.device_put(np.where(anywhere, given, estimate)),
@@ -249,7 +267,7 @@ def with_given_masks(
     )
 
 
-def _nearest(
+def nearest(
     masks: Float[np.ndarray, "objects h w"], size: tuple[int, int]
 ) -> Float[np.ndarray, "objects h2 w2"]:
     """Returns masks of another size, never interpolated: a blend of two masks is neither.

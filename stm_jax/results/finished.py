@@ -22,7 +22,8 @@ class SegmentedFrame:
 
     Attributes:
         name: of the frame's files.
-        time: seconds from the beginning of the video; None if frames have no times.
+        time: seconds from the beginning of the video; None if frames have no times, and none of
+            them is left out.
         rgb: the frame.
         ids: its mask.
         soft: its probabilities and the objects' ids, where they were kept.
@@ -37,19 +38,21 @@ class SegmentedFrame:
 
 @dataclasses.dataclass(frozen=True)
 class SegmentedVideo:
-    """A video and the folder of its masks. Iterating gives each frame that has a mask.
+    """A video and the folder of its masks. Iterating gives each frame that has a mask and counts.
 
     Attributes:
         frames: the video.
         masks: holds NAME.png.
         probabilities: holds NAME.npz, of all frames, some or none.
         name: of the video, in files that may hold several.
+        only: the numbers of the frames that count; None for all.
     """
 
     frames: Frames
     masks: pathlib.Path
     probabilities: pathlib.Path
     name: str
+    only: frozenset[int] | None = None
 
     @property
     def rate(self) -> fractions.Fraction:
@@ -57,15 +60,24 @@ class SegmentedVideo:
         return self.frames.rate or fractions.Fraction(FOLDER_RATE)
 
     def mask_files(self) -> list[pathlib.Path]:
-        """Returns the masks that are there, by name."""
-        return sorted(self.masks.glob("*.png"))
+        """Returns the masks that are there and count, by name."""
+        there = sorted(self.masks.glob("*.png"))
+        if self.only is None:
+            return there
+        names = {self.frames.name_of(index) for index in self.only}
+        return [file for file in there if file.stem in names]
+
+    def soft_files(self) -> list[pathlib.Path]:
+        """Returns the probabilities that are there of those masks, by name."""
+        files = [self.probabilities / f"{file.stem}.npz" for file in self.mask_files()]
+        return [file for file in files if file.is_file()]
 
     def sound(self) -> Sound | None:
         """Returns the video's sound, to be closed; None for pictures."""
         return Sound(self.frames.path) if isinstance(self.frames, VideoFile) else None
 
     def __iter__(self) -> Iterator[SegmentedFrame]:
-        for index, (rgb, time) in enumerate(self.frames.timed()):
+        for index, rgb, time in self._counting():
             name = self.frames.name_of(index)
             mask = self.masks / f"{name}.png"
             if mask.is_file():
@@ -77,3 +89,17 @@ class SegmentedVideo:
                     read_truth(mask),
                     read_probabilities(soft) if soft.is_file() else None,
                 )
+
+    def _counting(self) -> Iterator[tuple[int, np.ndarray, fractions.Fraction | None]]:
+        if self.only is None:
+            for index, (rgb, time) in enumerate(self.frames.timed()):
+                yield index, rgb, time
+            return
+        left = set(self.only)
+        first = min(left, default=0)
+        for index, (rgb, time) in enumerate(self.frames.timed(first), first):
+            if not left:
+                return
+            if index in left:
+                left.remove(index)
+                yield index, rgb, index / self.rate if time is None else time

@@ -2,11 +2,12 @@
 
 DIR/overlay.mp4, DIR/prores4444.mov, DIR/vp9-alpha.webm, DIR/coco.json
 DIR/rgba, DIR/alpha, DIR/alpha16, DIR/davis     folders
-DIR/results.json                                which masks each was made of
+DIR/results.json                                what each was made of
 """
 
 import hashlib
 import pathlib
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Literal
 
@@ -52,29 +53,45 @@ WRITTEN: Mapping[Made, tuple[str, ...]] = {
 Frames = Iterable[SegmentedFrame]
 
 
-def make(kinds: Collection[Kind], video: SegmentedVideo, folder: pathlib.Path) -> None:
+def make(kinds: Collection[Kind], video: SegmentedVideo, folder: pathlib.Path) -> list[Made]:
     """Makes what is missing, damaged, or of other masks than those that are there now.
+
+    Soft kinds are made again if probabilities have changed, too. Of what is not asked for but is of
+    other masks, a line says so.
 
     Args:
         kinds: What is asked for.
         video: Segmented already.
         folder: Claimed for this process.
 
+    Returns:
+        What was made.
+
     Raises:
         InputError: A frame, a mask or its probabilities cannot be read.
         OSError: A file cannot be written.
     """
+    made: list[Made] = []
     masks = _hash_of_all(video.mask_files(), hash_of_file)
+    soft = _hash_of_all(video.soft_files() if SOFT & set(kinds) else (), hash_of_file)
     for kind, name in PLACES.items():
         place, notes = folder / name, read_json(folder / NOTES)
-        if kind not in kinds or notes.get(kind) == {"masks": masks, "made": _state_of(place)}:
+        before = notes.get(kind)
+        if kind not in kinds:
+            if place.exists() and isinstance(before, dict) and before.get("masks") != masks:
+                print(f"{place} is of other masks: --save {kind} makes it again", file=sys.stderr)
+            continue
+        source = {"masks": masks} | ({"probabilities": soft} if kind in SOFT else {})
+        if before == source | {"made": _state_of(place)}:
             continue
         remove_written(folder, WRITTEN[kind])
         with FrameProgress(len(video.mask_files())) as progress:
             said = _write(kind, video, _telling(video, progress, kind), place)
             if said:
                 progress.say(said)
-        write_json(folder / NOTES, notes | {kind: {"masks": masks, "made": _state_of(place)}})
+        write_json(folder / NOTES, notes | {kind: source | {"made": _state_of(place)}})
+        made.append(kind)
+    return made
 
 
 def write_video(

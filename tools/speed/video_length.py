@@ -54,7 +54,7 @@ def main(options: Options) -> None:
                     writer.write(np.roll(background, t, axis=1))
             begun = time.perf_counter()
             out = ResultOptions(folder / f"out{length}")
-            segment = Segment(VideoOptions(video, folder / "first.png"), out, options.model)
+            segment = Segment(VideoOptions(video, (str(folder / "first.png"),)), out, options.model)
             with concurrent.futures.ProcessPoolExecutor(1, fresh) as process:
                 peak = process.submit(peak_memory, segment).result()
             seconds = time.perf_counter() - begun

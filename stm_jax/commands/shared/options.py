@@ -21,6 +21,7 @@ from stm_jax.errors import InputError
 if TYPE_CHECKING:
     import jax
 
+    from stm_jax.annotate.annotator import Annotator
     from stm_jax.infer.averaged import AveragedSegmenter
     from stm_jax.infer.segmenter import Segmenter
     from stm_jax.memory.protocol import Memory
@@ -135,6 +136,14 @@ class LoadedModel:
             self.model, scales=scales, flip=flip, device=device, **self._chosen()
         )
 
+    def annotator(
+        self, video: pathlib.Path, folder: pathlib.Path, *, keep_soft: bool = False
+    ) -> "Annotator":
+        """Returns a session over a video."""
+        from stm_jax.annotate.annotator import Annotator
+
+        return Annotator(self.model, video, folder, keep_soft=keep_soft, **self._chosen())
+
     def _chosen(self) -> dict[str, Any]:
         return {
             "memory": self.memory,
@@ -146,19 +155,32 @@ class LoadedModel:
 
 @dataclasses.dataclass(frozen=True)
 class VideoOptions:
-    """A video and the mask of its first frame."""
+    """A video, and masks of its frames."""
 
     path: Annotated[tyro.conf.Positional[pathlib.Path], tyro.conf.arg(metavar="VIDEO")]
     """A video file, or a folder of frames (.jpg .png .bmp .webp, in natural order)."""
-    mask: pathlib.Path
-    """The mask of the first frame: a palette PNG, black and white, or flat colours on black."""
+    mask: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """The mask of the first frame: a palette PNG, black and white, or flat colours on black. Or
+    FRAME=FILE of any frame, by its number from 0 or its name, and the option once for each."""
+
+    @property
+    def first_mask(self) -> pathlib.Path | None:
+        """The file of the first frame's mask, if that is all that is given."""
+        if len(self.mask) != 1:
+            return None
+        frame, equals, file = self.mask[0].partition("=")
+        if not equals or pathlib.Path(self.mask[0]).exists():
+            return pathlib.Path(self.mask[0])
+        return pathlib.Path(file) if frame.isdecimal() and int(frame) == 0 else None
 
     def open(self) -> tuple[Frames, HandMask]:
         """Returns the frames and the first mask; raises InputError if they cannot be used."""
+        if self.first_mask is None:
+            raise InputError("give the mask of the first frame: --mask FILE")
         frames = open_frames(self.path)
-        _check_is_of_first_frame(self.mask, frames)
-        first_mask = read_hand_mask(self.mask)
-        check_first_mask(first_mask.ids, (frames.height, frames.width), self.mask)
+        _check_is_of_first_frame(self.first_mask, frames)
+        first_mask = read_hand_mask(self.first_mask)
+        check_first_mask(first_mask.ids, (frames.height, frames.width), self.first_mask)
         return frames, first_mask
 
 
@@ -169,7 +191,7 @@ def _check_is_of_first_frame(mask: pathlib.Path, frames: Frames) -> None:
         if mask.stem != first and mask.stem in later:
             raise InputError(
                 f"{mask} is named as frame {mask.stem} of {frames.path}, but the first is {first}:"
-                " give a mask of that one, or rename it"
+                f" give it as --mask {mask.stem}={mask}, or a mask of that one"
             )
 
 

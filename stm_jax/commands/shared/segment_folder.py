@@ -33,7 +33,8 @@ from stm_jax.files import (
     writing_whole,
 )
 from stm_jax.json_files import read_json
-from stm_jax.results.make import NOTES, WRITTEN
+from stm_jax.results.make import NOTES
+from stm_jax.results.make import WRITTEN as MADE
 from stm_jax.results.probabilities import PROBABILITIES, ids_of, write_probabilities
 from stm_jax.runtime.claim import make_folder, remove_written
 from stm_jax.runtime.results import ResultsFolder
@@ -41,9 +42,11 @@ from stm_jax.runtime.results import ResultsFolder
 FRAMES, SECONDS = "done.frames", "done.seconds"
 RESUME = (".resume/run.json", ".resume/state.npz", f".resume/{UNFINISHED}", ".resume")
 RESULTS = (
-    *(pattern for patterns in WRITTEN.values() for pattern in patterns),
+    *(pattern for patterns in MADE.values() for pattern in patterns),
     *(f"{PROBABILITIES}/*.npz", PROBABILITIES, NOTES),
 )
+WRITTEN = ("masks/*.png", "masks", "segment.json", *RESUME, *RESULTS)
+"""Patterns of all that is written, folders after what is in them."""
 NOTED, OVERLAY = "hashes of frames", "hash of overlay"
 
 Names = Callable[[int], str]
@@ -77,7 +80,7 @@ class SegmentFolder(ResultsFolder):
             command="segment",
             noted=("segment.json", ".resume/run.json"),
             folders=("masks",),
-            written=("masks/*.png", "masks", "segment.json", *RESUME, *RESULTS),
+            written=WRITTEN,
         )
         self.soft, self.draws = soft, draws
         self.probabilities = path / PROBABILITIES
