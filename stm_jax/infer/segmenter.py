@@ -1,5 +1,6 @@
 """Following objects through a video: frame by frame, or a whole clip at once."""
 
+import dataclasses
 import contextlib
 import logging
 from collections.abc import Callable, Collection, Sequence
@@ -275,7 +276,8 @@ class Segmenter:
     def look(self, frame: np.ndarray, row: int, column: int) -> Attention:
         """Returns where the next frame's read goes at a pixel; the stream stays where it is."""
         frame = checked_frame(frame)
-        return look(self._recipe, self._variables, self._running(), frame, row, column)
+        found = look(self._recipe, self._variables, self._running(), frame, row, column)
+        return dataclasses.replace(found, object_ids=tuple(self._object_ids))
 
     def state_arrays(self) -> dict[str, np.ndarray]:
         """Returns all that the stream depends on, for saving; see `restore`.
