@@ -202,6 +202,8 @@ class Room:
         try:
             for done in following:
                 self._memory = self.session.in_memory
+                if done.frame in self.session.annotations:
+                    continue  # it was there already
                 if done.final:
                     about = {"state": "d", "certainty": self._certainty(done.frame)}
                     self._tell({"kind": "done", "frame": done.frame, **about})

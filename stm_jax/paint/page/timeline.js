@@ -8,7 +8,14 @@ const LOW = 60; // hundredths of certainty below which a frame is marked
 const MEANINGS = { a: "given", d: "done", s: "stale", t: "to do", n: "out of reach" };
 let isDue = false, loading = 0;
 
-const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+// A canvas needs the colour that light-dark() has chosen.
+const probe = element("i", { hidden: true });
+canvas.before(probe);
+function style(name) {
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
+}
+
 const place = (frame) => ((frame + 0.5) / hub.state.video.count) * canvas.clientWidth;
 
 function due() {
