@@ -48,9 +48,7 @@ class Paint:
         try:
             from stm_jax.paint.serve import OWN, serve
         except ModuleNotFoundError as error:
-            raise InputError(
-                f"the page needs {error.name}: pip install 'stm_jax[app]'"
-            ) from error
+            raise InputError(f"the page needs {error.name}: pip install 'stm_jax[app]'") from error
         if self.host not in OWN:
             print(
                 f"WARNING: --host {self.host} lets whoever reaches this machine and learns the"
