@@ -126,8 +126,8 @@ class Page:
 
     def follow(self) -> None:
         self.click("#follow")
-        self.wait(lambda: self.find("#follow").text == "Pause")
-        self.wait(lambda: self.find("#follow").text == "Follow", 120)
+        time.sleep(0.3)  # it may have nothing to do, and end before anybody sees it
+        self.wait(lambda: self.run("return paint.hub.state.progress") is None, 120)
 
     def size(self, size: int) -> None:
         self.run(
@@ -378,6 +378,7 @@ def test_a_mask_is_loaded_and_the_frame_before_copied(page, tmp_path):
     Image.new("L", (20, 20), 255).save(file)
     page.find("#file").send_keys(str(file))
     page.wait(lambda: "20x20" in page.find("#said").text)
+    page.driver.get_log("browser")  # of the answer 400
     np.testing.assert_array_equal(page.ids(), mask)
 
 
@@ -458,11 +459,11 @@ def test_another_direction_is_another_answer(page):
     page.draw((40, 30), (60, 50))
     page.saved()
     Select(page.find("#direction")).select_by_value("forward")
-    page.wait(lambda: page.states == "nnnn" + "a" + "tttt")
+    page.wait(lambda: page.states[:5] == "nnnna")
     page.follow()
     assert page.states == "nnnnadddd"
     Select(page.find("#direction")).select_by_value("both")
-    page.wait(lambda: page.states == "ttttadddd")
+    page.wait(lambda: page.states[4:] == "adddd" and set(page.states[:4]) <= {"t", "s"})
 
 
 def test_where_a_pixel_looked(page):

@@ -83,8 +83,8 @@ def guarded_app(room: Room, pages: Pages, token: str, host: str) -> ASGIApp:
         asked = request.query_params.get("objects", "").split()
         if not all(each.isdecimal() and len(each) < 4 for each in asked):
             raise InputError("objects are ids with blanks between them")
-        page = request.headers.get("x-page", "")[:40]
-        await run_in_threadpool(room.annotate, index, ids, [int(i) for i in asked], page)
+        objects = [int(i) for i in asked]
+        await run_in_threadpool(room.annotate, index, ids, objects, page_of(request))
         return JSONResponse({})
 
     async def hand_mask(request: Request) -> Response:
@@ -98,7 +98,7 @@ def guarded_app(room: Room, pages: Pages, token: str, host: str) -> ASGIApp:
 
     async def do(request: Request) -> Response:
         command = messages.command(await body(request, MOST_JSON))
-        await run_in_threadpool(room.do, command)
+        await run_in_threadpool(room.do, command, page_of(request))
         return JSONResponse({})
 
     async def looked(request: Request) -> Response:
@@ -144,6 +144,11 @@ def of_ids(ids: UInt8[np.ndarray, "height width"]) -> Response:
     """Answers with a mask."""
     headers = {**NEVER_KEPT, "content-encoding": "gzip"}
     return Response(packed(ids), media_type="application/octet-stream", headers=headers)
+
+
+def page_of(request: Request) -> str:
+    """Returns which page asks: it is not told of its own edits of masks."""
+    return request.headers.get("x-page", "")[:40]
 
 
 async def body(request: Request, most: int) -> bytes:

@@ -151,8 +151,8 @@ class Room:
         """Returns the picture that the last `Look` has drawn, a PNG; None if there is none."""
         return self._looked
 
-    def do(self, command: messages.Command) -> None:
-        """Does what a page asks for.
+    def do(self, command: messages.Command, page: str = "") -> None:
+        """Does what a page asks for; `page` is not told of a mask that it has taken back itself.
 
         Raises:
             InputError: That cannot be done.
@@ -172,13 +172,13 @@ class Room:
                 self._note_shown(each, Shown(_colour(colour), hidden, locked))
             case messages.RemoveObject(each):
                 session.remove_object(each)
-                self._tell_all_masks()
+                self._forget(each)
             case messages.MergeObjects(each, into):
                 session.merge_objects(each, into)
-                self._tell_all_masks()
+                self._forget(each)
             case messages.Unannotate(frame):
                 session.unannotate(frame)
-                self._tell({"kind": "masks", "frames": [frame], "page": ""})
+                self._tell({"kind": "masks", "frames": [frame], "page": page})
             case messages.Look():
                 self.worker.begin("looking", 0, lambda: self._look(command))
             case messages.Export(kinds):
@@ -234,7 +234,10 @@ class Room:
         told = now and dataclasses.asdict(now)
         return {"progress": told, "memory": self._memory, "error": self.worker.error}
 
-    def _tell_all_masks(self) -> None:
+    def _forget(self, object_id: int) -> None:
+        """Has nothing be left of an object: another may get its id."""
+        objects = {i: each for i, each in self._notes.objects.items() if i != str(object_id)}
+        self._note(dataclasses.replace(self._notes, objects=objects))
         self._tell({"kind": "masks", "frames": "all", "page": ""})
 
     def _certainty(self, frame: int) -> int:

@@ -4,7 +4,7 @@ import { $, element, hub, on, say, trying } from "./hub.js";
 import { guarded, mask, showEdges } from "./mask.js";
 import * as history from "./history.js";
 import { go, maskOf } from "./frames.js";
-import { act, ask, idsOf } from "./server.js";
+import { ask, idsOf } from "./server.js";
 import { clearObject, growObject } from "./tools.js";
 import { meaningOf } from "./timeline.js";
 import { setSize } from "./view.js";
@@ -38,7 +38,7 @@ export function confirmFrame() {
   return history.give(hub.frame, all);
 }
 
-export const takeBack = () => trying(() => act("Unannotate", { frame: hub.frame }));
+export const takeBack = () => history.takeBackForGood(hub.frame);
 
 export function lookNext() {
   const frames = hub.state.look;

@@ -125,13 +125,20 @@ async function sendOne(frame) {
   tell("edited");
 }
 
+// Has a frame be answered like any other again.
 function takeBack(frame) {
   waiting.delete(frame);
   last = last.then(() => trying(async () => {
     await act("Unannotate", { frame });
+    if (waiting.has(frame)) return; // it was painted again meanwhile
     forget(frame);
     if (frame === hub.frame && !before) await show(frame);
   }));
+}
+
+export function takeBackForGood(frame) {
+  drop([frame]);
+  takeBack(frame);
 }
 
 export const isSaved = () => waiting.size === 0;
@@ -162,13 +169,15 @@ function unrolled(found, size) {
   return pixels;
 }
 
-// What another page has painted cannot be undone here.
-on("masks", ({ frames }) => {
+function drop(frames) {
   for (const steps of [done, undone]) {
     const left = steps.filter((step) => frames !== "all" && !frames.includes(step.frame));
     if (left.length < steps.length) steps.splice(0, steps.length, ...left);
   }
-});
+}
+
+// What another page has painted cannot be undone here.
+on("masks", ({ frames }) => drop(frames));
 
 window.addEventListener("beforeunload", (event) => {
   if (!isSaved()) event.preventDefault();

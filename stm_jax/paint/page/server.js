@@ -16,7 +16,9 @@ export async function ask(path, body, more = {}) {
   return answer;
 }
 
-export const act = (name, about = {}) => ask("do", JSON.stringify({ do: name, ...about }));
+const mine = { headers: { "x-page": page } };
+
+export const act = (name, about = {}) => ask("do", JSON.stringify({ do: name, ...about }), mine);
 
 export const idsOf = async (answer) => new Uint8Array(await answer.arrayBuffer());
 
@@ -30,7 +32,7 @@ export async function giveMask(frame, ids, told) {
   const packed = new Blob([ids]).stream().pipeThrough(new CompressionStream("gzip"));
   const objects = encodeURIComponent([...told].join(" "));
   const body = await new Response(packed).arrayBuffer();
-  return ask(`mask/${frame}?objects=${objects}`, body, { headers: { "x-page": page } });
+  return ask(`mask/${frame}?objects=${objects}`, body, mine);
 }
 
 // Calls back with each event; comes back by itself when the line is cut.
