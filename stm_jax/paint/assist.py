@@ -1,10 +1,10 @@
 """A box or a few scribbles become a mask: GrabCut (Rother et al., SIGGRAPH 2004), of OpenCV."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from stm_jax.errors import InputError
 from stm_jax.paint.messages import Scribble
@@ -13,11 +13,16 @@ WORKING_PIXELS = 250_000  # a frame is cut at this size: it takes well under a s
 ROUNDS = 4
 AROUND = 0.6  # of a box's or scribbles' size: what is farther away is background, and left out
 
+OBJECT = (cv2.GC_FGD, cv2.GC_PR_FGD)
+Cut = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Divides a picture's pixels by marks, GC_BGD and so on: which are of the object."""
+
 
 def assisted(
     frame: UInt8[np.ndarray, "height width 3"],
     box: tuple[int, int, int, int] | None,
     scribbles: Sequence[Scribble],
+    cut: Cut | None = None,
 ) -> UInt8[np.ndarray, "height width"]:
     """Returns the mask of one object, 0 and 1.
 
@@ -25,6 +30,7 @@ def assisted(
         frame: The frame.
         box: Left, top, right and bottom; all of the object is inside.
         scribbles: On the object and beside it.
+        cut: How pixels are divided, GrabCut by default.
 
     Raises:
         InputError: The box is empty.
@@ -38,21 +44,23 @@ def assisted(
     small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
     marks = cv2.resize(hints, size, interpolation=cv2.INTER_NEAREST)
     found = np.zeros((height, width), np.uint8)
-    if len({*np.unique(marks).tolist()} & {cv2.GC_BGD, cv2.GC_PR_BGD}) and _has_object(marks):
-        cv2.setRNGSeed(0)  # its colours are clustered from random beginnings
-        cv2.grabCut(
-            cv2.cvtColor(small, cv2.COLOR_RGB2BGR),
-            marks,
-            None,
-            np.zeros((1, 65)),
-            np.zeros((1, 65)),
-            ROUNDS,
-            cv2.GC_INIT_WITH_MASK,
-        )
-    cut = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
-    back = cv2.resize(cut, hints.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
+    is_object = (cut or grab_cut)(small, marks).astype(np.float32)
+    back = cv2.resize(is_object, hints.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
     found[top:bottom, left:right] = np.where(hints == cv2.GC_FGD, True, back & (hints > 0))
     return found
+
+
+def grab_cut(
+    picture: UInt8[np.ndarray, "h w 3"], marks: UInt8[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "h w"]:
+    """Divides pixels by models of the colours of object and background, and by edges."""
+    is_object = np.isin(marks, OBJECT)
+    if is_object.any() and not is_object.all():
+        cv2.setRNGSeed(0)  # its colours are clustered from random beginnings
+        models = np.zeros((1, 65)), np.zeros((1, 65))
+        bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        cv2.grabCut(bgr, marks, None, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
+    return np.isin(marks, OBJECT)
 
 
 def _hints(
@@ -64,7 +72,8 @@ def _hints(
     height, width = size
     drawn = [np.zeros(size, np.uint8), np.zeros(size, np.uint8)]
     for each in scribbles:
-        points = np.array(each.points, np.int64).reshape(-1, 1, 2)
+        # One point alone is no line to OpenCV, and draws nothing.
+        points = np.array([*each.points, *each.points[-1:]], np.int64).reshape(-1, 1, 2)
         points = np.clip(points, -4 * max(size), 4 * max(size)).astype(np.int32)
         thick = 2 * min(max(each.radius, 0), max(size)) + 1
         cv2.polylines(drawn[each.is_object], [points], False, 1, thick)
@@ -106,7 +115,3 @@ def _window(hints: np.ndarray) -> tuple[int, int, int, int]:
         min(hints.shape[0], int(rows[-1]) + down + 1),
         min(hints.shape[1], int(columns[-1]) + across + 1),
     )
-
-
-def _has_object(marks: np.ndarray) -> bool:
-    return bool(np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD)).any())

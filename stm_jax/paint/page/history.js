@@ -58,21 +58,24 @@ export function edit(paint) {
 
 function stepOf(old) {
   const [left, top, right, bottom] = box, { width, ids } = mask;
-  const size = (right - left) * (bottom - top);
-  const was = new Uint8Array(size), is = new Uint8Array(size), told = new Set(mask.told);
-  let to = 0, differs = false;
-  for (let y = top; y < bottom; y++) {
-    for (let x = left; x < right; x++, to++) {
-      const one = (was[to] = old[y * width + x]), other = (is[to] = ids[y * width + x]);
-      if (one !== other) {
-        differs = true;
-        if (one) told.add(one);
-        if (other) told.add(other);
-      }
+  const across = right - left, size = across * (bottom - top);
+  const was = new Uint8Array(size), is = new Uint8Array(size), found = new Uint8Array(256);
+  let differs = false;
+  for (let y = top, to = 0; y < bottom; y++, to += across) {
+    const at = y * width + left;
+    was.set(old.subarray(at, at + across), to);
+    is.set(ids.subarray(at, at + across), to);
+  }
+  for (let at = 0; at < size; at++) {
+    if (was[at] !== is[at]) {
+      differs = true;
+      found[was[at]] = found[is[at]] = 1;
     }
   }
   if (!differs) return null;
   const toldBefore = mask.told;
+  const told = new Set(toldBefore);
+  for (let id = 1; id < 256; id++) if (found[id]) told.add(id);
   mask.told = told;
   const wasGiven = hub.state.states[hub.frame] === "a" || waiting.has(hub.frame);
   return {
@@ -145,20 +148,27 @@ export const isSaved = () => waiting.size === 0;
 export const hasUnsaved = (frame) => waiting.has(frame);
 
 function onlyOf(ids, told) {
-  const kept = new Uint8Array(256);
+  const kept = new Uint8Array(256), copy = ids.slice();
   for (const each of told) kept[each] = each;
-  return ids.map((each) => kept[each]);
+  for (let at = 0; at < copy.length; at++) copy[at] = kept[copy[at]];
+  return copy;
 }
 
 // Run lengths: (value, count) in turn.
 function runs(pixels) {
-  const found = [];
-  for (let at = 0; at < pixels.length; ) {
+  let found = new Uint32Array(1024), used = 0;
+  for (let at = 0; at < pixels.length; used += 2) {
     const value = pixels[at], start = at;
-    while (pixels[at] === value) at++;
-    found.push(value, at - start);
+    while (at < pixels.length && pixels[at] === value) at++;
+    if (used === found.length) {
+      const more = new Uint32Array(2 * used);
+      more.set(found);
+      found = more;
+    }
+    found[used] = value;
+    found[used + 1] = at - start;
   }
-  return Uint32Array.from(found);
+  return found.slice(0, used);
 }
 
 function unrolled(found, size) {
