@@ -111,6 +111,14 @@ class Page:
         )
         return np.frombuffer(base64.b64decode(content), np.uint8).reshape(HEIGHT, WIDTH)
 
+    def alpha(self, x: int, y: int) -> int:
+        """How opaque the masks' canvas is."""
+        return self.run(
+            "const canvas = document.getElementById('masks').getContext('2d');"
+            "return canvas.getImageData(arguments[0], arguments[1], 1, 1).data[3]",
+            *(x, y),
+        )
+
     def saved(self) -> None:
         self.wait(lambda: "all saved" in self.find("#about").text)
 
@@ -171,8 +179,8 @@ def page(opened):
     """The page with nothing painted yet."""
     opened.open()
     opened.run(
-        "for (const { id } of paint.hub.state.objects)"
-        " fetch('do', { method: 'POST', body: JSON.stringify({ do: 'RemoveObject', object_id: id }) })"
+        "for (const { id } of paint.hub.state.objects) fetch('do', { method: 'POST',"
+        " body: JSON.stringify({ do: 'RemoveObject', object_id: id }) })"
     )
     opened.wait(lambda: opened.states == "n" * COUNT)
     opened.open()
@@ -236,8 +244,7 @@ def test_brush_and_eraser_paint_what_is_on_the_disk(page):
     )
     assert shown == [0xE6, 0x9F, 0x00, 255, 0, 0, 0, 0]
     page.click("#edges")
-    inside = "return document.getElementById('masks').getContext('2d').getImageData(40, 30, 1, 1).data[3]"
-    assert page.wait(lambda: page.run(inside) == 0)
+    page.wait(lambda: page.alpha(40, 30) == 0)
     page.click("#edges")
 
 
@@ -263,8 +270,7 @@ def test_objects_are_added_named_coloured_hidden_locked_merged_and_deleted(page)
     assert after[30, 32] == 1
     page.press("v")
     page.wait(lambda: page.run("return paint.hub.state.objects[0].hidden"))
-    alpha = "return document.getElementById('masks').getContext('2d').getImageData(32, 30, 1, 1).data[3]"
-    assert page.wait(lambda: page.run(alpha) == 0)
+    page.wait(lambda: page.alpha(32, 30) == 0)
     page.press("v")
     page.wait(lambda: not page.run("return paint.hub.state.objects[0].hidden"))
     page.saved()
@@ -530,16 +536,10 @@ def test_the_pen_goes_by_keys(page):
 
 
 def test_all_is_seen_at_1280_by_720(page):
-    scroll = "const e = document.documentElement; return [e.scrollWidth - innerWidth, e.scrollHeight - innerHeight]"
-    assert max(page.run(scroll)) <= 0
-    for selector in (
-        "#follow",
-        "#export",
-        "#objects",
-        "#line",
-        "#play",
-        "#tools button:last-child",
-    ):
+    page.run("window.root = document.documentElement")
+    assert page.run("return root.scrollWidth <= innerWidth && root.scrollHeight <= innerHeight")
+    for selector in ("#follow", "#export", "#objects", "#line", "#play", "#tools :last-child"):
         box = page.find(selector).rect
-        assert 0 <= box["x"] and box["x"] + box["width"] <= 1280 and box["y"] + box["height"] <= 720
+        assert min(box["x"], box["y"]) >= 0 and box["x"] + box["width"] <= 1280
+        assert box["y"] + box["height"] <= page.run("return innerHeight")
     assert page.find("#stage").size["height"] > 300

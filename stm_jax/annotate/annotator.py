@@ -324,7 +324,8 @@ class Annotator:
                 next(answers)
             found = follower.segmenter.look(self.reader[frame], row, column)
             numbers = follower.names_of(found.frame_numbers, found.pinned)
-            seen.append(dataclasses.replace(found, frame_numbers=numbers))
+            ids = tuple(follower.segmenter.object_ids)
+            seen.append(dataclasses.replace(found, frame_numbers=numbers, object_ids=ids))
         return tuple(seen)
 
     def _plan(self, way: Way) -> Plan:

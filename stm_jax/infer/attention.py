@@ -32,7 +32,7 @@ class Attention:
         position: Row and column of the query position, in `weights`' rows and columns.
         frame_box: Left, top, right and bottom of a frame in `weights`' columns and rows: what is
             outside of it is padding.
-        object_ids: Of the objects, in `weights`' order; empty if the stream does not tell.
+        object_ids: Of the objects, in `weights`' order, where an `Annotator` tells them.
     """
 
     weights: Float[np.ndarray, "objects slots h16 w16"]

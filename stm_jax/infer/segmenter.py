@@ -1,6 +1,5 @@
 """Following objects through a video: frame by frame, or a whole clip at once."""
 
-import dataclasses
 import contextlib
 import logging
 from collections.abc import Callable, Collection, Sequence
@@ -276,8 +275,7 @@ class Segmenter:
     def look(self, frame: np.ndarray, row: int, column: int) -> Attention:
         """Returns where the next frame's read goes at a pixel; the stream stays where it is."""
         frame = checked_frame(frame)
-        found = look(self._recipe, self._variables, self._running(), frame, row, column)
-        return dataclasses.replace(found, object_ids=tuple(self._object_ids))
+        return look(self._recipe, self._variables, self._running(), frame, row, column)
 
     def state_arrays(self) -> dict[str, np.ndarray]:
         """Returns all that the stream depends on, for saving; see `restore`.

@@ -59,7 +59,7 @@ def grab_cut(
         cv2.setRNGSeed(0)  # its colours are clustered from random beginnings
         models = np.zeros((1, 65)), np.zeros((1, 65))
         bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-        cv2.grabCut(bgr, marks, None, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(bgr, marks, (0, 0, 0, 0), *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
     return np.isin(marks, OBJECT)
 
 

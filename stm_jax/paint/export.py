@@ -8,6 +8,8 @@ import pathlib
 from collections.abc import Collection, Iterator
 from typing import cast
 
+import numpy as np
+
 from stm_jax.annotate.annotator import Annotator
 from stm_jax.data.masks import write_mask
 from stm_jax.errors import InputError
@@ -42,9 +44,8 @@ def export(session: Annotator, kinds: Collection[str], folder: pathlib.Path) -> 
         there = True
         write_mask(masks / f"{name}.png", ids, durable=False)
         if soft is not None:
-            write_probabilities(
-                soft_masks / f"{name}.npz", soft.planes, soft.ids[1:], durable=False
-            )
+            ids = np.array(soft.ids[1:], np.uint8)
+            write_probabilities(soft_masks / f"{name}.npz", soft.planes, ids, durable=False)
         yield ""
     if not there:
         raise InputError("there is no mask yet: paint an object in any frame first")

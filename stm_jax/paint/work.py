@@ -1,4 +1,4 @@
-"""The one worker: does one long piece of work at a time, tells how far it is, and can be stopped."""
+"""The one worker: does one long piece of work at a time, tells how far it is, can be stopped."""
 
 import dataclasses
 import threading
