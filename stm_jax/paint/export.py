@@ -44,8 +44,8 @@ def export(session: Annotator, kinds: Collection[str], folder: pathlib.Path) -> 
         there = True
         write_mask(masks / f"{name}.png", ids, durable=False)
         if soft is not None:
-            ids = np.array(soft.ids[1:], np.uint8)
-            write_probabilities(soft_masks / f"{name}.npz", soft.planes, ids, durable=False)
+            objects = np.array(soft.ids[1:], np.uint8)
+            write_probabilities(soft_masks / f"{name}.npz", soft.planes, objects, durable=False)
         yield ""
     if not there:
         raise InputError("there is no mask yet: paint an object in any frame first")

@@ -69,7 +69,7 @@ class Room:
         self, session: Annotator, folder: pathlib.Path, tell: Callable[[Event], None]
     ) -> None:
         self.session, self._folder, self._tell = session, folder, tell
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # edits, and what reads all that was given
         self._memory: tuple[int, ...] = ()
         self._exported: list[str] = []
         self._looked: bytes | None = None
@@ -94,43 +94,25 @@ class Room:
 
     def state(self) -> Event:
         """Returns all that a page shows, but for pictures and masks."""
-        session = self.session
-        frames = session.reader.frames
-        return {
-            "kind": "state",
-            "video": {
-                "name": frames.path.name,
-                "count": session.count,
-                "width": frames.width,
-                "height": frames.height,
-                "rate": float(frames.rate or 0),
-            },
-            "objects": [
-                {"id": each, "name": name, **dataclasses.asdict(self._shown(each))}
-                for each, name in session.objects.items()
-            ],
-            "direction": self._notes.direction,
-            "states": "".join(state[0] for state in session.states(self.way)),
-            "certainty": [self._certainty(frame) for frame in range(session.count)],
-            "look": session.to_look_at(LOOKED_AT),
-            "exported": self._exported,
-            **self._progress(),
-        }
+        with self._lock:
+            return self._state()
 
     def mask(self, frame: int) -> tuple[UInt8[np.ndarray, "height width"], list[int]]:
         """Returns what a frame shows, and the objects of which that is said (or was found)."""
-        ids, given = self.session.mask(frame), self.session.annotations.get(frame)
-        if ids is None:
-            return np.zeros(self.size, np.uint8), []
-        told = self.session.objects if given is None else given.objects
-        return ids, sorted(told)
+        with self._lock:
+            ids, given = self.session.mask(frame), self.session.annotations.get(frame)
+            if ids is None:
+                return np.zeros(self.size, np.uint8), []
+            told = self.session.objects if given is None else given.objects
+            return ids, sorted(told)
 
     def annotate(self, frame: int, ids: np.ndarray, objects: list[int], page: str) -> None:
         """Gives a mask, and tells all pages but the one that it came from."""
-        if ids.any() or objects:
-            self.session.annotate(frame, ids, objects)
-        elif frame in self.session.annotations:
-            self.session.unannotate(frame)
+        with self._lock:
+            if ids.any() or objects:
+                self.session.annotate(frame, ids, objects)
+            elif frame in self.session.annotations:
+                self.session.unannotate(frame)
         self._tell({"kind": "masks", "frames": [frame], "page": page})
         self._tell(self.state())
 
@@ -157,6 +139,11 @@ class Room:
         Raises:
             InputError: That cannot be done.
         """
+        with self._lock:
+            self._do(command, page)
+        self._tell(self.state())
+
+    def _do(self, command: messages.Command, page: str) -> None:
         session = self.session
         match command:
             case messages.Follow(start, end):
@@ -183,7 +170,30 @@ class Room:
                 self.worker.begin("looking", 0, lambda: self._look(command))
             case messages.Export(kinds):
                 self.worker.begin("exporting", 0, lambda: self._export(kinds))
-        self._tell(self.state())
+
+    def _state(self) -> Event:
+        session = self.session
+        frames = session.reader.frames
+        return {
+            "kind": "state",
+            "video": {
+                "name": frames.path.name,
+                "count": session.count,
+                "width": frames.width,
+                "height": frames.height,
+                "rate": float(frames.rate or 0),
+            },
+            "objects": [
+                {"id": each, "name": name, **dataclasses.asdict(self._shown(each))}
+                for each, name in session.objects.items()
+            ],
+            "direction": self._notes.direction,
+            "states": "".join(state[0] for state in session.states(self.way)),
+            "certainty": [self._certainty(frame) for frame in range(session.count)],
+            "look": session.to_look_at(LOOKED_AT),
+            "exported": self._exported,
+            **self._progress(),
+        }
 
     def _follow(self, start: int, end: int) -> None:
         way = Way(self._notes.direction, start, end)
@@ -202,8 +212,9 @@ class Room:
         try:
             for done in following:
                 self._memory = self.session.in_memory
-                if done.frame in self.session.annotations:
-                    continue  # it was there already
+                with self._lock:
+                    if done.frame in self.session.annotations:
+                        continue  # it was there already
                 if done.final:
                     about = {"state": "d", "certainty": self._certainty(done.frame)}
                     self._tell({"kind": "done", "frame": done.frame, **about})
@@ -254,9 +265,8 @@ class Room:
         self._note(dataclasses.replace(self._notes, objects=objects))
 
     def _note(self, notes: Notes) -> None:
-        with self._lock:
-            self._notes = notes
-            write_json(self._file, dataclasses.asdict(notes))
+        self._notes = notes
+        write_json(self._file, dataclasses.asdict(notes))
 
 
 def _name(name: str) -> str:

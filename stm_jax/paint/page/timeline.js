@@ -4,7 +4,7 @@ import { $, element, hub, on } from "./hub.js";
 import { go } from "./frames.js";
 
 const canvas = $("line"), context = canvas.getContext("2d"), thumbs = $("thumbs");
-const LOW = 60; // hundredths of certainty below which a frame is marked
+const MARKED = 0.1; // of the frames that were found: these need a look most
 const MEANINGS = { a: "given", d: "done", s: "stale", t: "to do", n: "out of reach" };
 let isDue = false, loading = 0;
 
@@ -29,7 +29,7 @@ function draw() {
   const ratio = devicePixelRatio, width = canvas.clientWidth, height = canvas.clientHeight;
   Object.assign(canvas, { width: width * ratio, height: height * ratio });
   context.scale(ratio, ratio);
-  const { states, certainty, memory, video } = hub.state;
+  const { states, certainty, look, memory, video } = hub.state;
   const step = width / video.count;
   const colours = Object.fromEntries(Object.keys(MEANINGS).map((key) => [key, style(`--${key}`)]));
   for (let first = 0, end; first < video.count; first = end) {
@@ -39,10 +39,15 @@ function draw() {
     if (states[first] === "s") hatch(first * step, 14, (end - first) * step, 12);
   }
   context.fillStyle = style("--low");
+  // How certain answers are differs from video to video: a bar is compared with the others.
+  const found = certainty.filter((value, frame) => value >= 0 && states[frame] !== "a");
+  const least = found.reduce((a, b) => Math.min(a, b), 100);
+  const most = found.reduce((a, b) => Math.max(a, b), 0);
+  const marked = new Set(look.slice(0, Math.ceil(MARKED * found.length)));
   certainty.forEach((value, frame) => {
     if (value < 0 || states[frame] === "a") return;
-    const tall = ((100 - value) / 100) * 14;
-    context.globalAlpha = value < LOW ? 1 : 0.45;
+    const tall = 2 + (12 * (most - value)) / (most - least || 1);
+    context.globalAlpha = marked.has(frame) ? 1 : 0.4;
     context.fillRect(frame * step, 42 - tall, Math.max(1, step - (step > 4 ? 1 : 0)), tall);
   });
   context.globalAlpha = 1;
