@@ -520,6 +520,29 @@ def test_two_tabs_see_the_same(page, server):
         other.close()
 
 
+def test_an_open_page_outlasts_its_server(tmp_path):
+    video = make_video(tmp_path / "video", FRAMES)
+    folder = video.with_name("video-painted")
+    with painting(video) as (address, process):
+        page = Page(address, folder)
+        page.open()
+        page.draw((40, 30))
+        page.saved()
+        process.kill()
+        process.wait()
+        page.draw((90, 60))
+        assert "saving" in page.find("#about").text
+    assert (folder / ".session" / "address.json").stat().st_mode & 0o077 == 0
+    with painting(video) as (again, _):
+        assert again == address
+        page.saved()
+        assert page.given(0)[60, 90] == 1 and page.given(0)[30, 40] == 1
+        page.draw((20, 80))
+        assert page.given(0)[80, 20] == 1
+        page.driver.get_log("browser")  # of a server that did not answer
+        page.close()
+
+
 def test_the_pen_goes_by_keys(page):
     stage = page.find("#stage")
     webdriver.ActionChains(page.driver).move_to_element(stage).perform()

@@ -32,7 +32,7 @@ class Paint:
     host: str = "127.0.0.1"
     """What to bind to. Anything but this machine lets others on the network try."""
     port: int = 0
-    """0 for any that is free."""
+    """0 for that of the last time, if it is free, or any."""
     browser: bool = True
     """Open the page in the browser, besides printing its address."""
 

@@ -82,6 +82,12 @@ on("masks", ({ frames }) => {
   if (isShown && !history.isEditing() && !history.hasUnsaved(hub.frame)) show(hub.frame);
 });
 
+// Much may have changed while the server was away.
+export function lookAgain() {
+  for (const frame of [...masks.keys()]) if (!history.hasUnsaved(frame)) masks.delete(frame);
+  if (!history.isEditing()) show(hub.frame);
+}
+
 on("done", ({ frame }) => {
   if (history.hasUnsaved(frame)) return;
   forget(frame);

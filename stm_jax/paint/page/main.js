@@ -42,6 +42,7 @@ listen((event) => {
     return;
   }
   if (!hub.state) return;
+  if (kind === "again") frames.lookAgain();
   if (kind === "progress") Object.assign(hub.state, event, { kind: "state" });
   if (kind === "done") {
     const { states, certainty } = hub.state;

@@ -35,17 +35,18 @@ export async function giveMask(frame, ids, told) {
   return ask(`mask/${frame}?objects=${objects}`, body, mine);
 }
 
-// Calls back with each event; comes back by itself when the line is cut.
-export function listen(callback) {
+// Calls back with each event; comes back by itself when the line is cut, and says so.
+export function listen(callback, isAgain = false) {
   const address = new URL("events", location.href);
   address.protocol = address.protocol.replace("http", "ws");
   const socket = new WebSocket(address);
+  socket.onopen = () => isAgain && callback({ kind: "again" });
   socket.onmessage = (message) => {
     const event = JSON.parse(message.data);
     if (event.page !== page) callback(event);
   };
   socket.onclose = () => {
     say("the server does not answer: trying again", true);
-    setTimeout(() => listen(callback), 1000);
+    setTimeout(() => listen(callback, true), 1000);
   };
 }
