@@ -437,6 +437,13 @@ def test_a_correction_stays_and_what_follows_changes(page):
     page.follow()
     assert page.states == "a" + "d" * (COUNT - 1)
     page.go(5)
+    found = page.ids()
+    page.draw((20, 80), (100, 80))
+    page.saved()
+    assert page.states[5] == "a"
+    page.press(Keys.CONTROL, "z")
+    page.wait(lambda: page.states == "a" + "d" * (COUNT - 1))  # as if nothing had been given
+    np.testing.assert_array_equal(page.ids(), found)
     page.press("e")
     page.draw((5, 5), (120, 90))
     page.press("b")
