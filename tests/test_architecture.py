@@ -29,7 +29,7 @@ BASE = {
 }
 NETWORK = BASE | {"ops", "reads", "nn", "memory", "catalogue", "infer", "weights"}
 EVERYTHING = NETWORK | {"annotate", "runtime", "data", "eval", "report", "results"}
-EVERYTHING |= {"train", "benchmark"}
+EVERYTHING |= {"train", "benchmark", "paint"}
 MAY_IMPORT = {
     "checks": {"config", "errors"},
     "compiling": set(),
@@ -54,6 +54,7 @@ MAY_IMPORT = {
     "report": NETWORK | {"data", "eval"},
     "results": BASE | {"data", "report", "runtime"},
     "train": NETWORK | {"data", "eval", "runtime"},
+    "paint": BASE | {"annotate", "data", "report", "results", "runtime"},
     "benchmark": NETWORK | {"runtime", "data", "eval", "report"},
     "__init__": EVERYTHING,  # the public names
     "runtime": BASE,

@@ -25,8 +25,15 @@ DOORS = {
     "read_text": {"runtime/claim.py", "report/one_file.py", "catalogue.py"},
     "splitlines": set(),
     # A folder in a bucket, to say what is there; damaged checkpoints, which are counted.
-    "iterdir": {"data/listing.py", "data/records.py", "weights/checkpoints.py"},
+    # So is the page to paint on, of the package itself.
+    "iterdir": {
+        "data/listing.py",
+        "data/records.py",
+        "paint/app.py",
+        "weights/checkpoints.py",
+    },
     "np.load": {
+        "annotate/session_folder.py",
         "weights/any_source.py",
         "commands/shared/segment_folder.py",
         "results/probabilities.py",

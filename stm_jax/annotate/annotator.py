@@ -200,6 +200,21 @@ class Annotator:
             self._annotations = left
             self._save()
 
+    def merge_objects(self, object_id: int, into: int) -> None:
+        """Makes two objects one: in all annotated frames the first becomes part of the second."""
+        with self._lock:
+            self._check_object(object_id)
+            self._check_object(into)
+            if object_id == into:
+                raise InputError(f"object {into} cannot be merged with itself")
+            for frame, each in self._annotations.items():
+                if object_id in each.objects:
+                    mask = np.where(each.mask == object_id, np.uint8(into), each.mask)
+                    told = each.objects - {object_id} | {into}
+                    self._annotations[frame] = annotation(mask, told)
+            del self._objects[object_id]
+            self._save()
+
     def neighbours(self, frame: int) -> tuple[int | None, int | None]:
         """Returns the annotated frames next before and next after a frame."""
         before = [t for t in self._annotations if t < frame]
@@ -318,7 +333,8 @@ class Annotator:
                 next(answers)
             found = follower.segmenter.look(self.reader[frame], row, column)
             numbers = follower.names_of(found.frame_numbers, found.pinned)
-            seen.append(dataclasses.replace(found, frame_numbers=numbers))
+            ids = tuple(follower.segmenter.object_ids)
+            seen.append(dataclasses.replace(found, frame_numbers=numbers, object_ids=ids))
         return tuple(seen)
 
     def _plan(self, way: Way) -> Plan:

@@ -32,6 +32,7 @@ class Attention:
         position: Row and column of the query position, in `weights`' rows and columns.
         frame_box: Left, top, right and bottom of a frame in `weights`' columns and rows: what is
             outside of it is padding.
+        object_ids: Of the objects, in `weights`' order, where an `Annotator` tells them.
     """
 
     weights: Float[np.ndarray, "objects slots h16 w16"]
@@ -39,6 +40,7 @@ class Attention:
     position: tuple[int, int]
     frame_box: tuple[float, float, float, float]
     pinned: int = 0
+    object_ids: tuple[int, ...] = ()
 
 
 def look(

@@ -1,0 +1,32 @@
+// The dialog of results.
+
+import { $, element, hub, on, trying } from "./hub.js";
+import { act } from "./server.js";
+
+const KINDS = {
+  palette: "palette PNGs, a mask a frame",
+  overlay: "video with the masks drawn over",
+  rgba: "cut-out PNGs, transparent around",
+  alpha: "grey mattes of 8 bits",
+  alpha16: "grey mattes of 16 bits",
+  prores4444: "ProRes 4444 with alpha, for compositors",
+  "vp9-alpha": "VP9 with alpha, for web pages",
+  coco: "COCO video JSON",
+  davis: "folders as DAVIS has them, to train on",
+  npz: "probabilities (needs --soft)",
+};
+for (const [kind, what] of Object.entries(KINDS)) {
+  const box = element("input", { type: "checkbox", value: kind });
+  box.checked = kind === "palette";
+  $("kinds").append(element("label", {}, box, ` ${kind}: ${what}`));
+}
+export const open = () => $("results").showModal();
+$("export").onclick = open;
+$("make").onclick = () => {
+  const kinds = [...$("kinds").querySelectorAll(":checked")].map((each) => each.value);
+  trying(() => act("Export", { kinds }));
+};
+on("state", () => {
+  const { exported } = hub.state;
+  $("made").textContent = exported.length ? `On the server's disk: ${exported.join(", ")}` : "";
+});
