@@ -1,6 +1,7 @@
 """Models as files: what is saved comes back, and what is no model is told in one line."""
 
 import dataclasses
+import gc
 import json
 import os
 import pathlib
@@ -307,6 +308,16 @@ def test_a_damaged_checkpoint_names_the_last_good_one(tmp_path, caplog):
                 path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
     assert "checkpoint 3 in" in message_of(tmp_path)
     assert "the last good one is of step 1: move 3 away" in message_of(tmp_path)
+
+
+def test_a_damaged_checkpoint_leaves_no_read_behind(tmp_path, caplog, capfd):
+    run_of(tmp_path, 1)
+    (manifest,) = (tmp_path / "checkpoints/1/state").glob("manifest.ocdbt")
+    manifest.write_bytes(manifest.read_bytes()[:-40] + bytes(40))
+    for _ in range(3):  # each leaves something or not, as threads will
+        assert "checkpoint 1 in" in message_of(tmp_path)
+        gc.collect()
+    assert not caplog.records and capfd.readouterr().err == ""
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):

@@ -23,6 +23,7 @@ from stm_jax.nn.model import Model
 from stm_jax.weights.entries import check_entries
 from stm_jax.weights.files import model_from
 from stm_jax.weights.pytorch import variable_shapes
+from stm_jax.weights.whole_reads import every_read_is_awaited
 
 CONFIG = "config.json"
 KEPT = 3
@@ -120,7 +121,8 @@ def restore_newest(
     steps = sorted(manager.all_steps(), reverse=True)
     for step in steps:
         try:
-            return step, manager.restore(step, args=args)["state"]
+            with every_read_is_awaited():
+                return step, manager.restore(step, args=args)["state"]
         except Exception as error:  # what a damaged file raises depends on where it is damaged
             reason = str(error).strip().partition("\n")[0][:120]
             say(f"checkpoint {step} cannot be read, taking the one before ({reason})")
@@ -205,7 +207,7 @@ def _read(checkpoint: pathlib.Path) -> dict[str, Any]:
     # It may have been saved on other devices than there are here.
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     # Not by a manager of checkpoints, which warns of each option that reading implies.
-    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+    with every_read_is_awaited(), ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
         return reader.restore(
             (checkpoint / "state").absolute(),
             args=ocp.args.StandardRestore(fallback_sharding=here),  # pyright: ignore

@@ -10,7 +10,6 @@ import concurrent.futures
 import logging
 import multiprocessing
 import os
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -29,7 +28,6 @@ def judged(job: Job) -> tuple[Job, str | None, float]:
     """Returns the job, what is wrong with what came of it, and how long that took."""
     begun = time.perf_counter()
     logging.disable(logging.CRITICAL)  # what is skipped is told by logging
-    sys.unraisablehook = lambda _: None  # of what a damaged checkpoint leaves unread
     wrong = judge(GENERATORS[job[0]], *job)
     return job, wrong, time.perf_counter() - begun
 

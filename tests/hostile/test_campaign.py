@@ -14,8 +14,6 @@ from tests.hostile.kinds import GENERATORS
 EACH = 5  # inputs of a generator
 FEWER = ("weight_files.damaged_run", "names.foreign_folder", "training.no_data")  # slow ones
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_what_comes_in_is_read_right_or_refused(name):
