@@ -21,6 +21,7 @@ from stm_jax.runtime.freed_memory import keep_freed_memory
 from stm_jax.runtime.stopping import ending_in_time
 from stm_jax.text import never_fail_to_print, printable
 from stm_jax.version import versions
+from stm_jax.wrong_options import in_one_line
 
 # Each a dataclass whose fields are the options, with a method run(), called as its class is.
 COMMANDS: dict[str, Any] = {
@@ -36,14 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _print_versions()
     if words[:1] == ["export"]:  # until 0.1.0; the word is kept free for exported programs
         return _fail(_instead_of_export(words[1:]))
-    command = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS,
-        prog="stm-jax",
-        description="Space-Time Memory Networks: follow objects through a video."
-        " `stm-jax --version` tells the versions and the devices.",
-        args=words,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
+    try:
+        command = _chosen(words)
+    except InputError as error:
+        raise SystemExit(_fail(str(error))) from None
     keep_freed_memory()
     try:
         # Not where a program calls this, whose signals are its own.
@@ -63,6 +60,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"stm-jax: stopped: {stopped}")
         return 130
     return 0
+
+
+def _chosen(words: Sequence[str]) -> Any:
+    with in_one_line(" ".join(["stm-jax", *(word for word in words[:1] if word in COMMANDS)])):
+        return tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            prog="stm-jax",
+            description="Space-Time Memory Networks: follow objects through a video."
+            " `stm-jax --version` tells the versions and the devices.",
+            args=words,
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
 
 
 def _print_versions() -> int:

@@ -8,7 +8,9 @@ import numpy as np
 from stm_jax.checks import shown
 from stm_jax.errors import InputError
 
-TOLD = 4  # names of each kind: a whole wrong network would fill the screen
+# A whole wrong network would fill the screen.
+TOLD = 4  # names of each kind
+CHARACTERS = 220  # of all names, but for the first of each kind
 
 
 def check_entries(
@@ -27,7 +29,7 @@ def check_entries(
 
     Raises:
         InputError: Entries are missing, unexpected, misshapen, no numbers or not finite: one
-            error tells of all five kinds, and names the first few of each.
+            error tells of all five kinds, and names a few of each.
     """
     present = {name: array for name, array in arrays.items() if name in expected}
     problems = {
@@ -49,14 +51,24 @@ def check_entries(
             if _is_real(array.dtype) and not np.isfinite(array).all()
         ],
     }
-    told = [f"{len(names)} {kind} ({_first(names)})" for kind, names in problems.items() if names]
+    told, left = [], CHARACTERS
+    for kind, names in problems.items():
+        if names:
+            some = _first(names, left)
+            left -= len(", ".join(some))
+            more = f" and {len(names) - len(some)} more" if len(names) > len(some) else ""
+            told.append(f"{len(names)} {kind} ({', '.join(some)}{more})")
     if told:
         raise InputError(f"{what} does not fit: {', '.join(told)}; {remedy}")
 
 
-def _first(names: list[str]) -> str:
-    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
-    return ", ".join(map(shown, sorted(names)[:TOLD])) + more
+def _first(names: list[str], characters: int) -> list[str]:
+    first, *others = map(shown, sorted(names)[:TOLD])
+    some = [first]
+    for name in others:
+        if len(", ".join([*some, name])) <= characters:
+            some.append(name)
+    return some
 
 
 def _sizes(shape: tuple[int, ...]) -> str:
