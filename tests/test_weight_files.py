@@ -281,6 +281,7 @@ def test_the_newest_checkpoint_of_a_run_is_loaded(tmp_path):
     with checkpoints.open_manager(tmp_path) as manager:
         for step, variables in ((1, jax.tree.map(jnp.zeros_like, newest)), (2, newest)):
             checkpoints.save(manager, step, variables | {"step": jnp.int32(step)})
+            checkpoints.wait(manager)  # else Orbax warns on a slow machine
     found = weights.load(tmp_path)
     assert found.config == TINY
     assert flat(found).keys() == flat(lively_model()).keys()
@@ -295,6 +296,7 @@ def run_of(folder: pathlib.Path, steps: int) -> dict:
     with checkpoints.open_manager(folder) as manager:
         for step in range(1, steps + 1):
             checkpoints.save(manager, step, variables | {"step": jnp.int32(step)})
+            checkpoints.wait(manager)  # else Orbax warns on a slow machine
     return variables
 
 
@@ -318,6 +320,20 @@ def test_a_damaged_checkpoint_leaves_no_read_behind(tmp_path, caplog, capfd):
         assert "checkpoint 1 in" in message_of(tmp_path)
         gc.collect()
     assert not caplog.records and capfd.readouterr().err == ""
+
+
+def test_a_bit_that_changed_is_no_weight(tmp_path, saved):
+    run_of(tmp_path, 2)
+    state = tmp_path / "checkpoints/2/state"
+    largest = max(state.rglob("*"), key=lambda path: path.stat().st_size)
+    for path, told in ((largest, "checkpoint 2 in"), (saved, "its arrays are not those")):
+        whole = path.read_bytes()
+        middle = len(whole) // 2
+        path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+        assert told in message_of(tmp_path if path == largest else path)
+        path.write_bytes(whole)
+    (state / "digests.json").unlink()  # as in runs of before
+    weights.load(tmp_path)
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):

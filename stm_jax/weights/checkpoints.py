@@ -20,6 +20,7 @@ from stm_jax.errors import InputError
 from stm_jax.files import flush_folder
 from stm_jax.json_files import load_json
 from stm_jax.nn.model import Model
+from stm_jax.weights.digests import check_digests, write_digests
 from stm_jax.weights.entries import check_entries
 from stm_jax.weights.files import model_from
 from stm_jax.weights.pytorch import variable_shapes
@@ -55,11 +56,14 @@ def open_manager(run: pathlib.Path) -> Iterator[ocp.CheckpointManager]:
 
 
 def _flush_new(folder: pathlib.Path) -> None:
-    """Flushes the checkpoint that is about to get its name, and the newest that has its name."""
+    """Flushes, with digests, the checkpoint about to get its name, and the newest that has it."""
     if jax.process_index() > 0:
         return
     named = [path for path in folder.iterdir() if path.name.isdecimal()]
     unnamed = [path for path in folder.iterdir() if path.is_dir() and path not in named]
+    for path in unnamed:
+        if (path / "state").is_dir():
+            write_digests(path / "state")
     for path in (*unnamed, *sorted(named, key=lambda path: int(path.name))[-1:]):
         flush_folder(path)
 
@@ -121,6 +125,7 @@ def restore_newest(
     steps = sorted(manager.all_steps(), reverse=True)
     for step in steps:
         try:
+            check_digests(pathlib.Path(str(manager.directory)) / str(step) / "state")
             with every_read_is_awaited():
                 return step, manager.restore(step, args=args)["state"]
         except Exception as error:  # what a damaged file raises depends on where it is damaged
@@ -204,6 +209,7 @@ def load_checkpoint(run: pathlib.Path) -> Model:
 
 def _read(checkpoint: pathlib.Path) -> dict[str, Any]:
     """Returns the state in a checkpoint's folder; raises anything where it is damaged."""
+    check_digests(checkpoint / "state")
     # It may have been saved on other devices than there are here.
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     # Not by a manager of checkpoints, which warns of each option that reading implies.

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import flax.traverse_util
@@ -82,9 +83,22 @@ def save(
         return np.asarray(array, array.dtype if exact else dtype, order="C")
 
     flat = flax.traverse_util.flatten_dict(model.variables, sep="/")
-    metadata = {FORMAT: json.dumps({"config": dataclasses.asdict(model.config), "about": about})}
     arrays = {name: stored(name, array) for name, array in flat.items()}
+    description = {
+        "config": dataclasses.asdict(model.config),
+        "about": about,
+        "digest": _digest_of(arrays),
+    }
+    metadata = {FORMAT: json.dumps(description)}
     write_whole(pathlib.Path(path), safetensors.numpy.save(arrays, metadata))
+
+
+def _digest_of(arrays: Mapping[str, np.ndarray]) -> str:
+    content = hashlib.sha256()
+    for name in sorted(arrays):
+        content.update(name.encode())
+        content.update(np.ascontiguousarray(arrays[name]).data)
+    return content.hexdigest()
 
 
 def hash_of(model: Model) -> str:
@@ -141,7 +155,8 @@ def _load_file(path: pathlib.Path) -> Model:
             f"stm-jax convert {path} OUT.safetensors"
         )
     try:
-        config = model_from(parse_json(metadata[FORMAT], "the configuration"))
+        description = parse_json(metadata[FORMAT], "the configuration")
+        config = model_from(description)
         shapes = variable_shapes(config)
     except (ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise InputError(
@@ -150,6 +165,12 @@ def _load_file(path: pathlib.Path) -> Model:
         ) from error
     expected = {name: shape.shape for name, shape in shapes.items()}
     check_entries(arrays, expected, str(path), "save or convert the weights again")
+    # Files of before have none. A format that does not look lets a changed bit be a weight.
+    if description.get("digest", (found := _digest_of(arrays))) != found:
+        raise InputError(
+            f"{path} is damaged: its arrays are not those that were saved; get it again, or "
+            "save arrays that were changed on purpose by stm_jax.save"
+        )
     # Copied, for a donating step deletes them.
     flat = {name: jnp.array(arrays[name], shape.dtype) for name, shape in shapes.items()}
     return Model(config, flax.traverse_util.unflatten_dict(flat, sep="/"))

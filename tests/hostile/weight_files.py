@@ -72,7 +72,7 @@ def given_name(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
 def given_damaged(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
     path = folder / f"w{pick(rng, ENDINGS)}"
     path.write_bytes(drawn.damaged(rng, saved()))
-    return Attempt(lambda: load(path), finite, may_refuse=True, told=(path.name,))
+    return Attempt(lambda: load(path), same_model, may_refuse=True, told=(path.name,))
 
 
 def given_damaged_head(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
