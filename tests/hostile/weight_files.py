@@ -113,10 +113,10 @@ def given_head_that_lies(folder: pathlib.Path, rng: np.random.Generator) -> Atte
         return Attempt(lambda: load(path), told=("w.safetensors",))
     elif kind == 10:
         head[name], head[other] = head[other], head[name]
-        if head[name]["shape"] == head[other]["shape"]:
-            raise Skipped
     else:
         body = body[: int(rng.integers(len(body)))]
+    if (head, body) == parts(saved()):  # a single number was said to be one
+        raise Skipped
     path = folder / "w.safetensors"
     path.write_bytes(joined(head, body))
     return Attempt(lambda: load(path), told=("w.safetensors",))
