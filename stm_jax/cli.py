@@ -7,7 +7,6 @@ Ctrl-C, SIGTERM or SIGHUP.
 import contextlib
 import dataclasses
 import errno
-import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -35,8 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words == ["--version"]:
         return _print_versions()
-    if words[:1] == ["export"]:  # until 0.1.0; the word is kept free for exported programs
-        return _fail(_instead_of_export(words[1:]))
     try:
         command = _chosen(words)
     except InputError as error:
@@ -82,12 +79,6 @@ def _print_versions() -> int:
     print(", ".join(f"{name} {version}" for name, version in found.items()))
     print(f"devices: {', '.join(f'{each} ({each.device_kind})' for each in jax.devices())}")
     return 0
-
-
-def _instead_of_export(words: Sequence[str]) -> str:
-    rest = shlex.join(word for word in words if word != "--best") or "RUN_FOLDER OUT"
-    best = ", with RUN_FOLDER/best.safetensors for RUN_FOLDER" if "--best" in words else ""
-    return f"export is a case of convert now, type: stm-jax convert {rest}{best}"
 
 
 def _fail(message: str) -> int:

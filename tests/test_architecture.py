@@ -29,7 +29,7 @@ BASE = {
 }
 NETWORK = BASE | {"ops", "reads", "nn", "memory", "catalogue", "infer", "weights"}
 EVERYTHING = NETWORK | {"annotate", "runtime", "data", "eval", "report", "results"}
-EVERYTHING |= {"train", "benchmark", "paint"}
+EVERYTHING |= {"train", "benchmark", "paint", "export", "exported"}
 MAY_IMPORT = {
     "checks": {"config", "errors"},
     "compiling": set(),
@@ -51,6 +51,8 @@ MAY_IMPORT = {
     "data": BASE,
     "annotate": NETWORK | {"runtime", "data", "results"},
     "eval": NETWORK | {"data"},
+    "exported": BASE,
+    "export": NETWORK | {"exported"},
     "report": NETWORK | {"data", "eval"},
     "results": BASE | {"data", "report", "runtime"},
     "train": NETWORK | {"data", "eval", "runtime"},

@@ -230,18 +230,6 @@ def test_half_precision_is_refused_where_it_has_no_meaning(inputs, tmp_path, cap
     assert os.listdir(tmp_path) == []
 
 
-def test_export_says_what_to_type_now(capsys):
-    assert main(["export", "my run", "out.safetensors", "--dtype", "float16"]) == 2
-    assert error_line(capsys) == (
-        "export is a case of convert now, type: "
-        "stm-jax convert 'my run' out.safetensors --dtype float16"
-    )
-    assert main(["export", "run", "out.pth", "--best"]) == 2
-    assert error_line(capsys).endswith(
-        "convert run out.pth, with RUN_FOLDER/best.safetensors for RUN_FOLDER"
-    )
-
-
 def test_versions_and_devices_are_told(capsys):
     assert main(["--version"]) == 0
     first, second, third = capsys.readouterr().out.splitlines()

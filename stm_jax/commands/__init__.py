@@ -9,6 +9,7 @@ from stm_jax.commands.compare import Compare as Compare
 from stm_jax.commands.convert import Convert as Convert
 from stm_jax.commands.demo import Demo as Demo
 from stm_jax.commands.evaluate import Evaluate as Evaluate
+from stm_jax.commands.export import Export as Export
 from stm_jax.commands.frame import Frame as Frame
 from stm_jax.commands.paint import Paint as Paint
 from stm_jax.commands.segment import Segment as Segment

@@ -1,0 +1,1 @@
+"""The network as programs for others to run: made here, run without this package's `nn`."""
