@@ -30,7 +30,7 @@ def in_one_line(command: str) -> Iterator[None]:
     except SystemExit as end:
         if not end.code:
             raise
-        lines = [line.strip(_FRAME) for line in printed.getvalue().splitlines()]
+        lines = [line.strip(_FRAME) for line in printed.getvalue().split("\n")]
         raise InputError(f"{_sentence(lines)}; `{command} --help` tells what there is") from None
 
 

@@ -1,11 +1,27 @@
 """Fixtures of all tests: where the shared data lies, and a compilation cache."""
 
+import atexit
+import os
 import pathlib
+import shutil
+import tempfile
 
-import jax
 import pytest
 
+# Before JAX is imported, and for the processes that tests start and the workers of pytest-xdist:
+# a program that several of them need is compiled once.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="stm-jax-programs-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # they share a GPU as well
+
+import jax
+
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
+
+QUICKLY_COMPILED = "--xla_backend_optimization_level=0"
+"""Among XLA_FLAGS: LLVM optimises less, which halves the time of a training step's compilation."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,12 +38,6 @@ def shared() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Compiles a program that several tests need once; multiplies float32 as float32 anywhere.
-
-    JAX_COMPILATION_CACHE_DIR keeps the programs from one session to the next.
-    """
+def _exact_products() -> None:
+    """Multiplies float32 as float32 anywhere."""
     jax.config.update("jax_default_matmul_precision", "highest")
-    if not jax.config.values["jax_compilation_cache_dir"]:
-        jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("jax_cache")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

@@ -1,7 +1,7 @@
-"""Trains five steps on given clips and writes losses and parameters: one process of a test.
+"""Trains five steps on given clips and writes losses and parameters: a process of some tests.
 
     XLA_FLAGS=--xla_force_host_platform_device_count=4 JAX_PLATFORMS=cpu \\
-        python -m tests.mesh_worker OUT.npz jit|pmap|accumulate [COORDINATOR HOSTS HOST]
+        python -m tests.mesh_worker OUT jit-4 pmap-4 accumulate-2 [COORDINATOR HOSTS HOST]
 
 In a process of its own, because the number of devices is fixed once JAX has started.
 """
@@ -12,7 +12,7 @@ import sys
 import flax.traverse_util
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
+from orbax.checkpoint import multihost
 
 from stm_jax.config import TINY
 from stm_jax.data.config import DataConfig
@@ -22,6 +22,8 @@ from stm_jax.train.mesh import data_mesh, place_clips, place_state
 from stm_jax.train.step import initial_state, make_optimizer, make_pmap_step, make_step
 
 STEPS, BATCH, SIZE = 5, 4, 32
+PATIENCE = 600_000
+"""Milliseconds for a host to wait for the others."""
 
 
 def clips_of(step: int) -> dict[str, np.ndarray]:
@@ -47,8 +49,8 @@ def reductions(compiled: str) -> list[int]:
     return found
 
 
-def main(out: str, kind: str) -> None:
-    jax.config.update("jax_default_matmul_precision", "highest")
+def run(out: str, kind: str, devices: int) -> None:
+    """Trains on the first devices of all, "jit", "accumulate" or "pmap", and writes OUT/KIND-N."""
     stage = StageConfig(DataConfig(), steps=10, learning_rate=1e-4, warmup_steps=1)
     config = TrainConfig(TINY, (stage,), accumulate=2 if kind == "accumulate" else 1)
     optimizer = make_optimizer(config)
@@ -56,38 +58,47 @@ def main(out: str, kind: str) -> None:
     losses, lines = [], []
     if kind == "pmap":
         step = make_pmap_step(config, stage, optimizer)
-        count = jax.local_device_count()
-        state = jax.tree.map(lambda a: np.stack([np.asarray(a)] * count), state)
+        state = jax.tree.map(lambda a: np.stack([np.asarray(a)] * devices), state)
         for number in range(STEPS):
             cut = jax.tree.map(
-                lambda a: a.reshape(count, BATCH // count, *a.shape[1:]), clips_of(number)
+                lambda a: a.reshape(devices, BATCH // devices, *a.shape[1:]), clips_of(number)
             )
             state, metrics, _ = step(state, cut)
             losses.append(float(metrics["loss"][0]))
         params = jax.tree.map(lambda a: np.asarray(a[0]), state["params"])
     else:
-        mesh = data_mesh()
+        mesh = data_mesh(jax.devices()[:devices])
+        assert mesh.size == devices
         step = make_step(config, stage, optimizer, mesh)
         state = place_state(mesh, state)
         host, hosts = jax.process_index(), jax.process_count()
         mine = slice(host * BATCH // hosts, (host + 1) * BATCH // hosts)
-        for number in range(STEPS):
-            clips = {name: array[mine] for name, array in clips_of(number).items()}
-            clips = place_clips(mesh, clips)
-            if number == 0:
-                lines = reductions(step.lower(state, clips).compile().as_text())
-            state, metrics, _ = step(state, clips)
+        batches = [
+            place_clips(mesh, {name: array[mine] for name, array in clips_of(number).items()})
+            for number in range(STEPS)
+        ]
+        compiled = step.lower(state, batches[0]).compile()
+        lines = reductions(compiled.as_text())
+        # Gloo connects at the first reduction and waits 30 s for the other hosts, which on a busy
+        # machine may still compile; this asks the coordinator instead, and waits for as long.
+        multihost.get_barrier_sync_fn()(key="compiled", timeout_ms=PATIENCE)
+        for clips in batches:
+            state, metrics, _ = compiled(state, clips)
             losses.append(float(metrics["loss"]))
         params = jax.tree.map(lambda a: np.asarray(a.addressable_data(0)), state["params"])
     flat = flax.traverse_util.flatten_dict(params, sep="/")
     if jax.process_index() == 0:
-        np.savez(out, losses=losses, reduced=lines, **flat)
+        np.savez(f"{out}/{kind}-{devices}.npz", losses=losses, reduced=lines, **flat)
+
+
+def main(out: str, runs: list[str]) -> None:
+    if runs[-1].isdecimal():
+        *runs, coordinator, hosts, host = runs
+        jax.distributed.initialize(coordinator, int(hosts), int(host))
+    jax.config.update("jax_default_matmul_precision", "highest")
+    for kind, devices in (name.split("-") for name in runs):
+        run(out, kind, int(devices))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 3:
-        jax.distributed.initialize(sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
-        # Gloo connects at the first collective and waits 30 s for the others: here all are as far,
-        # after a compilation on a busy machine not.
-        multihost_utils.sync_global_devices("begun")
-    main(sys.argv[1], sys.argv[2])
+    main(sys.argv[1], sys.argv[2:])

@@ -41,6 +41,7 @@ MAY_IMPORT = {
     "processes": set(),
     "text": set(),
     "version": set(),
+    "wrong_options": {"errors"},
     "ops": BASE,
     "nn": BASE | {"ops"},
     "reads": BASE | {"ops"},
@@ -61,7 +62,7 @@ MAY_IMPORT = {
     "__init__": EVERYTHING,  # the public names
     "runtime": BASE,
     "commands": EVERYTHING | {"__init__"},
-    "cli": BASE | {"commands", "catalogue", "runtime", "__init__"},
+    "cli": BASE | {"commands", "catalogue", "runtime", "wrong_options", "__init__"},
     "__main__": {"cli"},
 }
 """What each part of the package may import, besides itself."""

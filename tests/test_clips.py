@@ -36,10 +36,8 @@ def write_pair(image: pathlib.Path, mask: pathlib.Path, left: int) -> Sample:
     return Sample(image, mask)
 
 
-@pytest.fixture
-def root(tmp_path: pathlib.Path) -> pathlib.Path:
+def write_clips(data: pathlib.Path) -> None:
     """Two photographs and two videos of ten frames, whose square moves right by 2 pixels."""
-    data = tmp_path / "data"  # tests write their runs beside it
     for name in ("a", "b"):
         write_pair(data / f"images/{name}.jpg", data / f"masks/{name}.png", left=30)
     for video in ("one", "two"):
@@ -49,6 +47,13 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
                 data / f"Annotations/480p/{video}/{t:05d}.png",
                 left=10 + 2 * t,
             )
+
+
+@pytest.fixture
+def root(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Returns a folder of its own with photographs and videos."""
+    data = tmp_path / "data"  # tests write their runs beside it
+    write_clips(data)
     return data
 
 

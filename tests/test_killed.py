@@ -24,8 +24,8 @@ import pytest
 
 import stm_jax
 from tests import kill_campaign
-from tests.conftest import PROJECT
-from tests.test_clips import root  # noqa: F401, a fixture
+from tests.conftest import PROJECT, QUICKLY_COMPILED
+from tests.test_clips import write_clips
 
 RECIPE = """
 from pathlib import Path
@@ -46,24 +46,22 @@ COMMAND = "import sys; from stm_jax.cli import main; sys.exit(main())"
 Start = Callable[..., subprocess.Popen]
 
 
-@pytest.fixture
-def start(
-    root: pathlib.Path,  # noqa: F811
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Start:
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
     """Returns what starts, or goes on with, a run in a process of its own."""
     folder = tmp_path_factory.mktemp("recipe")
-    recipe = folder / "recipe.py"
+    recipe, data = folder / "recipe.py", folder / "data"
     recipe.write_text(RECIPE)
+    write_clips(data)
 
     def begin(run: pathlib.Path, *changes: str, devices: int = 1) -> subprocess.Popen:
-        arguments = ["--config", recipe, "--data", root, "--run-folder", run, *changes]
+        arguments = ["--config", recipe, "--data", data, "--run-folder", run, *changes]
+        count = f"--xla_force_host_platform_device_count={devices}"
         environment = {
             "PYTHONPATH": str(PROJECT),
             "JAX_PLATFORMS": "cpu",
-            "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.getbasetemp() / "compiled"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+            "XLA_FLAGS": f"{count} {QUICKLY_COMPILED}",
         }
         return subprocess.Popen(
             [sys.executable, "-c", COMMAND, "train", *map(str, arguments)],
@@ -75,6 +73,14 @@ def start(
         )
 
     return begin
+
+
+@pytest.fixture(scope="module")
+def whole(start: Start, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Returns the folder of a run on one device that nothing stopped."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    finish(start(run))
+    return run
 
 
 def finish(process: subprocess.Popen) -> str:
@@ -108,10 +114,9 @@ def variables_of(run: pathlib.Path) -> list[np.ndarray]:
 
 
 def test_a_killed_run_ends_with_the_same_bits(
-    start: Start, tmp_path: pathlib.Path, request: pytest.FixtureRequest
+    start: Start, whole: pathlib.Path, tmp_path: pathlib.Path, request: pytest.FixtureRequest
 ):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    finish(start(whole))
+    killed = tmp_path / "killed"
     rng = np.random.default_rng(0)
     torn = 0
     for number in range(request.config.getoption("--kills")):
@@ -136,17 +141,17 @@ def test_a_killed_run_ends_with_the_same_bits(
         np.testing.assert_array_equal(found, expected)
 
 
-def test_a_run_goes_on_with_another_number_of_devices(start: Start, tmp_path: pathlib.Path):
-    changes = ("stages.0.steps=6", "stages.1.steps=6", "checkpoint_every=2")
-    whole, moved = tmp_path / "whole", tmp_path / "moved"
-    finish(start(whole, *changes))
-    # Once step 5 is logged step 2 is on the disk, for the saving of step 4 waits for it.
-    kill(start(moved, *changes), lambda: steps_logged(moved) >= 5)
+def test_a_run_goes_on_with_another_number_of_devices(
+    start: Start, whole: pathlib.Path, tmp_path: pathlib.Path
+):
+    moved = tmp_path / "moved"
+    # Once step 9 is logged step 4 is on the disk, for the saving of step 8 waits for it.
+    kill(start(moved), lambda: steps_logged(moved) >= 9)
     before = steps_logged(moved)
-    output = kill(start(moved, *changes, devices=4), lambda: steps_logged(moved) >= before + 5)
+    output = kill(start(moved, devices=4), lambda: steps_logged(moved) >= before + 9)
     assert "going on from step" in output and "4 x cpu" in output
     variables_of(moved)  # can be read on one device
-    output = finish(start(moved, *changes))
+    output = finish(start(moved))
     assert "going on from step" in output and "1 x cpu" in output
     expected, found = (
         np.concatenate([leaf.ravel() for leaf in variables_of(run)]) for run in (whole, moved)
