@@ -1,0 +1,109 @@
+"""What exports of a network are worth on the demo clip: a Markdown table.
+
+    python tools/exported.py
+    python tools/exported.py --weights stm-r50.safetensors
+
+Each kind of export is loaded in a process of its own, without a compilation cache, and follows the
+clip from its first mask. Its ids are compared with those of the library, its J with the masks made
+by hand.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Literal
+
+import numpy as np
+import tyro
+
+import stm_jax
+from stm_jax.commands.demo import CLIP, TRUTH
+from stm_jax.data.masks import read_mask
+from stm_jax.data.video_files import open_frames
+from stm_jax.eval.davis import region_similarity
+from stm_jax.export.programs import Sizes
+from stm_jax.export.stablehlo import export_stablehlo
+
+RUNNER = """
+import json, sys, time
+begun = time.perf_counter()
+import numpy as np
+from stm_jax import exported
+clip = np.load(sys.argv[1])
+network = exported.load(sys.argv[2], check=False)
+loaded = time.perf_counter()
+ids, ends = [], []
+for each in network.follow(clip["frames"], clip["mask"]):
+    ids.append(np.asarray(each))
+    ends.append(time.perf_counter())
+np.save(sys.argv[3], ids)
+assert not any(name.startswith("stm_jax.nn") for name in sys.modules)
+laps = np.diff(ends)
+print(json.dumps([loaded - begun, laps[0], float(np.median(laps[1:]))]))
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What is exported."""
+
+    weights: str = "stm-r18"
+    """A bundled model, a .safetensors file, or the folder of a training run."""
+    frames: int = 61
+    """How many frames of the clip."""
+    dtypes: tuple[Literal["float32", "bfloat16"], ...] = ("float32",)
+    """Precisions of the network."""
+
+
+def main(options: Options) -> None:
+    """Prints the table."""
+    frames = np.stack(list(open_frames(CLIP).read())[: options.frames])
+    truth = {int(path.stem): read_mask(path) for path in sorted(TRUTH.glob("*.png"))}
+    model = stm_jax.load(options.weights)
+    height, width = frames.shape[1:3]
+    print("| export | MB | loaded, s | first frame, s | a frame, s | pixels equal | J |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for dtype in options.dtypes:
+        segmenter = stm_jax.Segmenter(model, dtype=dtype, capacity=6)
+        begun = time.perf_counter()
+        expected = segmenter.segment(frames, truth[0])
+        each = (time.perf_counter() - begun) / (len(frames) - 1)
+        print(f"| the library, {dtype} | | | | {each:.2f} | | {mean_j(expected, truth):.4f} |")
+        for name, size in (("any size", None), ("one size", (height, width))):
+            with tempfile.TemporaryDirectory() as folder:
+                path = pathlib.Path(folder) / "out.zip"
+                sizes = Sizes(size, objects=1, slots=6)
+                export_stablehlo(model, path, sizes, dtype=dtype)
+                ids, (load, first, later) = run(path, frames, truth[0])
+                megabytes = path.stat().st_size / 1e6
+            equal = f"{(ids == expected).mean():.6f}"
+            print(
+                f"| StableHLO, {dtype}, {name} | {megabytes:.1f} | {load:.1f} | {first:.1f} |"
+                f" {later:.2f} | {equal} | {mean_j(ids, truth):.4f} |",
+                flush=True,
+            )
+
+
+def run(path: pathlib.Path, frames: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """Returns the ids of an export's own process, and its seconds."""
+    clip, answer = path.with_name("clip.npz"), path.with_name("ids.npy")
+    np.savez(clip, frames=frames, mask=mask)
+    command = [sys.executable, "-c", RUNNER, str(clip), str(path), str(answer)]
+    environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return np.load(answer), json.loads(done.stdout)
+
+
+def mean_j(ids: np.ndarray, truth: dict[int, np.ndarray]) -> float:
+    """Returns the mean J over the frames with a true mask, but the first."""
+    later = [number for number in truth if 0 < number < len(ids)]
+    return float(np.mean([region_similarity(ids[i] > 0, truth[i] > 0) for i in later]))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
