@@ -283,14 +283,22 @@ def test_objects_are_added_named_coloured_hidden_locked_merged_and_deleted(page)
     ]
     assert len({each["colour"] for each in objects}) == 2
     Select(page.find("#objects li:first-child select")).select_by_value("2")
-    page.driver.switch_to.alert.accept()
     page.wait(lambda: len(page.run("return paint.hub.state.objects")) == 1)
     page.wait(lambda: set(np.unique(page.ids())) == {0, 2})
     np.testing.assert_array_equal(page.ids() > 0, after > 0)
     page.click("#objects li .sign:last-child")
-    page.driver.switch_to.alert.accept()
     page.wait(lambda: page.states == "n" * COUNT)
     page.wait(lambda: not page.ids().any())
+    # Both are undone, with the objects' names and looks; and what was painted before them, too.
+    for _ in range(2):
+        page.press(Keys.CONTROL, "z")
+    page.wait(lambda: set(np.unique(page.ids())) == {0, 1, 2})
+    np.testing.assert_array_equal(page.ids(), after)
+    np.testing.assert_array_equal(page.given(0), after)
+    assert page.run("return paint.hub.state.objects") == objects
+    page.press(Keys.CONTROL, Keys.SHIFT, "z")
+    page.wait(lambda: set(np.unique(page.ids())) == {0, 2})
+    np.testing.assert_array_equal(page.given(0) > 0, after > 0)
 
 
 def test_polygon_fill_grow_and_shrink(page):
