@@ -32,6 +32,8 @@ ALL: Mapping[str, str] = {
     "report": "report.html",
 }
 """What can be exported, and what it is called in the folder."""
+WRITTEN_FIRST = frozenset({"palette", "npz"})
+"""What the others are made of."""
 
 
 def exported(folder: pathlib.Path) -> dict[str, pathlib.Path]:
@@ -56,7 +58,7 @@ def export(
         InputError: There is no mask, or there are no probabilities.
     """
     make_folder(folder)
-    whole = exported(folder).keys() - {"palette", "npz", *kinds}
+    whole = exported(folder).keys() - {*WRITTEN_FIRST, *kinds}
     _note(folder, whole)
     video = _with_masks(session, folder, done)
     _note(folder, whole := whole | {"palette"})

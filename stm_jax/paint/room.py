@@ -20,14 +20,14 @@ from stm_jax.files import write_json
 from stm_jax.json_files import from_json, read_json
 from stm_jax.paint import messages
 from stm_jax.paint.edits import Edits, Given
-from stm_jax.paint.export import export, exported
+from stm_jax.paint.export import WRITTEN_FIRST, export, exported
 from stm_jax.paint.looking import looked
 from stm_jax.paint.pictures import Upload, thumb
 from stm_jax.paint.work import Work, Worker
 
 Event = dict[str, Any]
 """What pages are told, as JSON values."""
-Tell = Callable[[Event], None]
+Tell = Callable[[Event], object]
 
 COLOURS = (
     *("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2"),
@@ -193,7 +193,7 @@ class Room:
                 look = Work("looking", 0, lambda: self._look(command))
                 self.worker.begin(look, instead=True)
             case messages.Export(kinds):
-                total = (1 + len(set(kinds))) * session.count
+                total = (1 + len(set(kinds) - WRITTEN_FIRST)) * session.count
                 self.worker.begin(Work("exporting", total, lambda: self._export(kinds)))
 
     def _state(self) -> Event:

@@ -85,7 +85,7 @@ def write_session(
     masks = (None if ids is None else resized(ids, small) for ids in map(video.mask, shown))
     content = {
         "size": small,
-        "film": base64.b64encode(film(pictures, small[::-1])).decode(),
+        "film": base64.b64encode(film(pictures, (small[1], small[0]))).decode(),
         "masks": base64.b64encode(mask_runs(e for ids in masks for e in (None, ids))).decode(),
         "problems": {},
     }
