@@ -18,8 +18,8 @@ from tests.lively import clip, first_mask, lively_model
 from tests.paint_server import make_video
 
 pytest.importorskip("starlette", reason="needs pip install '.[app]'")
-from stm_jax.paint.download import download, zipped  # noqa: E402
-from stm_jax.paint.export import ALL, export, exported  # noqa: E402
+from stm_jax.paint.download import download, zipped
+from stm_jax.paint.export import ALL, export, exported
 
 COUNT = 7
 
@@ -120,7 +120,7 @@ def test_the_report_says_what_was_found(session, tmp_path):
 
 
 def mask_in(runs: bytes, frame: int) -> np.ndarray:
-    """Reads runs as report/film.py writes them: of each frame the truth, not there, and the mask."""
+    """Reads runs as report/film.py writes them: of a frame its truth, not there, and its mask."""
     masks, at = [], 0
     while at < len(runs):
         ids: list[int] = []

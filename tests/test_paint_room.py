@@ -12,8 +12,8 @@ from tests.lively import IDS, clip, first_mask, lively_model
 from tests.paint_server import make_video
 
 pytest.importorskip("starlette", reason="needs pip install '.[app]'")
-from stm_jax.paint import messages  # noqa: E402
-from stm_jax.paint.room import Room  # noqa: E402
+from stm_jax.paint import messages
+from stm_jax.paint.room import Room
 
 COUNT = 6
 
@@ -115,3 +115,34 @@ def test_what_was_painted_since_is_not_undone_with_it(room):
     room.session.add_object("another", 9)
     with pytest.raises(InputError, match="another object 9"):
         room.do(messages.Undo(number))
+
+
+def test_nothing_is_said_of_objects_that_are_gone(room):
+    room.annotate(1, first_mask(), list(IDS), "")
+    follow(room)
+    assert min(state_of(room)["certainty"]) >= 0 and state_of(room)["look"]
+    for each in IDS:
+        room.do(messages.RemoveObject(each))
+    assert state_of(room)["certainty"] == [-1] * COUNT
+
+
+def test_an_export_can_be_stopped_and_another_is_whole(room, told):
+    room.annotate(1, first_mask(), list(IDS), "")
+    room.do(messages.Export(("palette", "coco")))
+    room.do(messages.Pause())
+    while room.worker.progress is not None:
+        time.sleep(0.01)
+    assert "coco" not in state_of(room)["exported"]
+    with pytest.raises(InputError, match="has not been exported"):
+        room.exported("coco")
+    with pytest.raises(InputError, match="has not been exported"):
+        room.exported("../secret")
+    told.clear()
+    room.do(messages.Export(("palette", "coco")))
+    while room.worker.progress is not None:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert state_of(room)["exported"] == ["palette", "coco"] and room.worker.error == ""
+    counts = [e["progress"]["done"] for e in told if e["kind"] == "progress" and e["progress"]]
+    assert counts == list(range(len(counts))) and counts[-1] == COUNT + 1  # one frame has a mask
+    assert told[1]["progress"]["total"] == 2 * COUNT

@@ -30,7 +30,7 @@ OUTLINES = pathlib.Path(__file__).with_name("bigbuckbunny_polygons.json")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--force-device-scale-factor=1")
 SIZE = {"width": 1280, "height": 720, "deviceScaleFactor": 1, "mobile": False}
 GIVEN = (0, 20, 40)
-SHOWN_AT = 43  # frames that are done
+SHOWN_AT = 72  # frames that are done
 CORNERS = """
 const { view } = paint, stage = document.getElementById("stage");
 const { left, top } = stage.getBoundingClientRect();

@@ -257,7 +257,8 @@ class Annotator:
 
     def certainty(self, frame: int) -> dict[int, Certainty]:
         """Returns how certain a frame's answer is, by object; empty if there is none."""
-        return dict(self._folder.certainty.get(frame, {}))
+        found = self._folder.certainty.get(frame, {})
+        return {i: each for i, each in found.items() if i in self._objects}
 
     def to_look_at(self, count: int = 10) -> list[int]:
         """Returns the frames whose answers are least certain, those first that most need a look.
@@ -265,8 +266,8 @@ class Annotator:
         A frame is as certain as the object of it that is least so, inside and on the edge.
         """
         lowest = {
-            frame: min((min(each) for each in found.values()), default=1.0)
-            for frame, found in self._folder.certainty.copy().items()
+            frame: min((min(each) for each in self.certainty(frame).values()), default=1.0)
+            for frame in list(self._folder.certainty)
             if frame not in self._annotations and frame in self._folder.keys
         }
         return sorted(lowest, key=lambda frame: (lowest[frame], frame))[:count]

@@ -31,10 +31,10 @@ Tell = Callable[[Event], object]
 
 COLOURS = (
     *("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2"),
-    *("#d55e00", "#cc79a7", "#ffffff", "#7f3fbf", "#8c564b"),
+    *("#d55e00", "#cc79a7", "#ffffff", "#7d00d9", "#5c2400"),
 )
 """Of objects, in turn: the first seven are those of Okabe and Ito (2008), which people tell apart
-who do not see all colours; they differ in lightness, too."""
+who do not see all colours. So they do the others: `tests/test_paint_colours.py`."""
 
 CHANGES = messages.RemoveObject | messages.MergeObjects | messages.Unannotate | messages.Undo
 """What changes masks of frames that are not shown."""

@@ -2,6 +2,10 @@
 /* The player of a video of which no truth is known. */
 const video = page.sequences[0];
 const measures = ["certainty", "area"];
+const most = Math.max(...video.objects.flatMap((object) => object.certainty.filter(known)), 0.01);
+for (const object of video.objects) {
+  object.compared = object.certainty.map((value) => (known(value) ? value / most : null));
+}
 const view = { at: 0, masks: true, only: new Set(), timer: null, ticket: 0, cursors: [] };
 const isGiven = new Set(video.given);
 const least = (frame) => {
@@ -14,7 +18,7 @@ const nearest = (frame) =>
 
 function drawPlots() {
   const seek = (frame) => go(nearest(frame));
-  view.cursors = measures.map((measure) =>
+  view.cursors = ["compared", "area"].map((measure) =>
     plot($(`plot-${measure}`), video, measure, { name: measure, only: view.only, paint, seek }),
   );
   view.cursors.forEach((move) => move(frameNow()));
