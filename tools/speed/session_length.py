@@ -22,7 +22,8 @@ import zlib
 
 import numpy as np
 import tyro
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from stm_jax.config import TINY
 from stm_jax.data.masks import write_mask
@@ -83,18 +84,21 @@ def of_page(command: list[str], given: list[int], mask: np.ndarray) -> str:
     assert process.stdout is not None
     try:
         words = process.stdout.readline().split()
-        page = Page(next(word for word in words if word.startswith("http")))
-        for frame in given:
-            page.paint(frame, mask)
-        page.do("Follow", start=0, end=page.count - 1)
-        page.listen()
-        followed = peak_of(process)
-        before = page.received
-        page.paint(given[1], mask[::-1])
-        page.listen()
-        sent = page.received - before
-        page.do("Export", kinds=["palette", "overlay", "coco"])
-        page.listen()
+        address = next(word for word in words if word.startswith("http"))
+        origin, events = "/".join(address.split("/")[:3]), f"ws{address.removeprefix('http')}events"
+        with connect(events, origin=Origin(origin), max_size=None) as socket:
+            page = Page(address, origin, socket)
+            for frame in given:
+                page.paint(frame, mask)
+            page.do("Follow", start=0, end=page.count - 1)
+            page.listen()
+            followed = peak_of(process)
+            before = page.received
+            page.paint(given[1], np.roll(mask, 5))
+            page.listen()
+            sent = page.received - before
+            page.do("Export", kinds=["palette", "overlay", "coco"])
+            page.listen()
         return f"peak {followed} MiB, {peak_of(process)} MiB with exports, an edit sends {sent} B"
     finally:
         process.send_signal(signal.SIGINT)
@@ -104,11 +108,9 @@ def of_page(command: list[str], given: list[int], mask: np.ndarray) -> str:
 class Page:
     """What a page does, without a browser."""
 
-    def __init__(self, address: str) -> None:
-        self.address, self.origin = address, "/".join(address.split("/")[:3])
-        events = f"ws{address.removeprefix('http')}events"
-        self.socket = connect(events, origin=self.origin, max_size=None)  # pyright: ignore[reportArgumentType]
-        self.received = 0
+    def __init__(self, address: str, origin: str, socket: ClientConnection) -> None:
+        self.address, self.origin, self.socket = address, origin, socket
+        self.received, self.progress = 0, None
         self.count = json.loads(self.socket.recv())["video"]["count"]
 
     def ask(self, tail: str, body: bytes | None = None) -> None:
@@ -126,15 +128,16 @@ class Page:
 
     def listen(self) -> None:
         """Hears what is told until nothing is for a second and nothing is being done."""
-        is_busy = True
+        timeout = None  # something is going to be told
         while True:
             try:
-                message = self.socket.recv(timeout=None if is_busy else 1)
+                message = self.socket.recv(timeout)
             except TimeoutError:
                 return
             self.received += len(message)
             event = json.loads(message)
-            is_busy = is_busy if "progress" not in event else event["progress"] is not None
+            self.progress = event.get("progress", self.progress)
+            timeout = 1 if self.progress is None else None
             if event["kind"] == "done" and event["frame"] % LOOKED_AT == 0:
                 for what in ("frame", "mask", "thumb"):
                     self.ask(f"{what}/{event['frame']}")
