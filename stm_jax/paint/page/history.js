@@ -57,15 +57,20 @@ export function edit(paint) {
   end();
 }
 
+// One after the other: a step is undone from what the one after it has left.
+let turn = Promise.resolve();
+const inTurn = (work) => (turn = turn.then(() => trying(work)));
+
 // An edit that changes masks of many frames: the server does it, and says how it is undone.
-export async function editAll(name, about) {
+export const editAll = (name, about) => inTurn(async () => {
+  if (before) end();
   await last;
   const { undo } = await (await act(name, about)).json();
   done.push({ name, about, undo });
   undone.length = 0;
-  lookAgain();
+  await lookAgain();
   say("Ctrl+Z undoes this");
-}
+});
 
 async function moveAll(step, from, to) {
   await last;
@@ -73,7 +78,7 @@ async function moveAll(step, from, to) {
   if (from === done) await act("Undo", { number: step.undo });
   else step.undo = (await (await act(step.name, step.about)).json()).undo;
   to.push(step);
-  lookAgain();
+  await lookAgain();
 }
 
 function stepOf(old) {
@@ -103,8 +108,8 @@ function stepOf(old) {
   };
 }
 
-export const undo = () => trying(() => move(done, undone, "was", "toldBefore"));
-export const redo = () => trying(() => move(undone, done, "is", "toldAfter"));
+export const undo = () => inTurn(() => move(done, undone, "was", "toldBefore"));
+export const redo = () => inTurn(() => move(undone, done, "is", "toldAfter"));
 
 async function move(from, to, which, told) {
   const step = from.at(-1);

@@ -68,11 +68,9 @@ function row(object) {
   merge.disabled = !others.length;
   merge.onchange = () => {
     const into = Number(merge.value);
-    trying(() => editAll("MergeObjects", { object_id: id, into }));
+    editAll("MergeObjects", { object_id: id, into });
   };
-  const remove = () => {
-    trying(() => editAll("RemoveObject", { object_id: id }));
-  };
+  const remove = () => editAll("RemoveObject", { object_id: id });
   const made = element(
     "li", {}, pick, paint, text,
     sign("H", "Hide", hidden, () => change(object, { hidden: !hidden })),
