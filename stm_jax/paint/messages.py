@@ -78,7 +78,7 @@ class Unannotate:
 
 @dataclasses.dataclass(frozen=True)
 class Undo:
-    """Undo one of the last three, by the number that was answered."""
+    """Undo that an object was removed or merged, or a frame taken back: by the number answered then."""
 
     number: int
 
