@@ -78,7 +78,7 @@ class Unannotate:
 
 @dataclasses.dataclass(frozen=True)
 class Undo:
-    """Undo that an object was removed or merged, or a frame taken back: by the number answered then."""
+    """Undo a removal, a merge or a frame taken back, by the number that was answered."""
 
     number: int
 
