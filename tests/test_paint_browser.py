@@ -6,6 +6,7 @@ import json
 import pathlib
 import shutil
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -283,14 +284,21 @@ def test_objects_are_added_named_coloured_hidden_locked_merged_and_deleted(page)
     ]
     assert len({each["colour"] for each in objects}) == 2
     Select(page.find("#objects li:first-child select")).select_by_value("2")
-    page.driver.switch_to.alert.accept()
     page.wait(lambda: len(page.run("return paint.hub.state.objects")) == 1)
     page.wait(lambda: set(np.unique(page.ids())) == {0, 2})
     np.testing.assert_array_equal(page.ids() > 0, after > 0)
     page.click("#objects li .sign:last-child")
-    page.driver.switch_to.alert.accept()
     page.wait(lambda: page.states == "n" * COUNT)
     page.wait(lambda: not page.ids().any())
+    # Both are undone, with the objects' names and looks; and what was painted before them, too.
+    page.press(Keys.CONTROL, "zz")
+    page.wait(lambda: set(np.unique(page.ids())) == {0, 1, 2})
+    np.testing.assert_array_equal(page.ids(), after)
+    np.testing.assert_array_equal(page.given(0), after)
+    assert page.run("return paint.hub.state.objects") == objects
+    page.press(Keys.CONTROL, Keys.SHIFT, "z")
+    page.wait(lambda: set(np.unique(page.ids())) == {0, 2})
+    np.testing.assert_array_equal(page.given(0) > 0, after > 0)
 
 
 def test_polygon_fill_grow_and_shrink(page):
@@ -492,21 +500,61 @@ def test_where_a_pixel_looked(page):
     page.press("b")
 
 
-def test_results_are_made(page):
+def test_results_are_made_and_fetched(page, tmp_path):
     page.draw((40, 30), (60, 50))
     page.saved()
     page.follow()
     page.press("t")
-    for kind in ("overlay", "rgba", "coco"):
+    kinds = ("overlay", "rgba", "coco", "report")
+    for kind in kinds:
         page.click(f"#kinds input[value='{kind}']")
     page.click("#make")
     exported = page.folder / "export"
-    page.wait(lambda: len(page.run("return paint.hub.state.exported")) == 4)
+    links = "return [...document.querySelectorAll('#made a')].map((link) => link.textContent)"
+    page.wait(lambda: page.find("#results").is_displayed())  # again, when all is made
+    assert set(page.run(links)) == {"palette", *kinds}
     assert len(list((exported / "masks").glob("*.png"))) == COUNT
     assert len(list((exported / "rgba").glob("*.png"))) == COUNT
     assert (exported / "overlay.mp4").stat().st_size > 1000
     assert json.loads((exported / "coco.json").read_text())["annotations"]
     np.testing.assert_array_equal(read_truth(exported / "masks" / "000.png"), page.given(0))
+    where = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", where)
+    for kind, name in (("coco", "video-coco.json"), ("rgba", "video-rgba.zip")):
+        page.click(f"#made a[href$='{kind}']")
+        page.wait((tmp_path / name).exists)
+    assert (tmp_path / "video-coco.json").read_bytes() == (exported / "coco.json").read_bytes()
+    with zipfile.ZipFile(tmp_path / "video-rgba.zip") as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [f"rgba/{frame:03d}.png" for frame in range(COUNT)]
+    page.click("#results form button")
+
+
+def test_the_report_is_a_page_by_itself(page):
+    page.draw((40, 30), (60, 50))
+    page.saved()
+    page.follow()
+    page.press("t")
+    page.click("#kinds input[value='report']")
+    page.click("#make")
+    page.wait(lambda: page.find("#results").is_displayed())
+    page.click("#results form button")
+    report = Page((page.folder / "export" / "report.html").as_uri(), page.folder)
+    try:
+        report.driver.get(report.address)
+        canvas = report.find("#prediction")
+        report.wait(lambda: canvas.get_attribute("data-frame") == "0")
+        assert "1 frame given by hand" in report.find("#summary").text
+        assert len(report.driver.find_elements(By.CSS_SELECTOR, ".plots path.curve")) == 2
+        assert report.find("#readout").text == f"frame 0 of {COUNT}, given"
+        report.find("#stage").send_keys(Keys.END)
+        report.wait(lambda: canvas.get_attribute("data-frame") == str(COUNT - 1))
+        assert "certainty" in report.find("#readout").text
+        report.wait(lambda: report.driver.find_elements(By.CSS_SELECTOR, "#worst-here button"))
+        report.click("#play")
+        report.wait(lambda: canvas.get_attribute("data-frame") == "3")
+    finally:
+        report.close()
 
 
 def test_two_tabs_see_the_same(page, server):

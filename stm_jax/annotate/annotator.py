@@ -2,11 +2,9 @@
 
 import contextlib
 import dataclasses
-import hashlib
-import json
 import pathlib
 import threading
-from collections.abc import Collection, Generator
+from collections.abc import Callable, Collection, Generator, Mapping
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -15,22 +13,17 @@ from jaxtyping import UInt8
 from stm_jax.annotate.annotations import MOST_ID, Annotation, annotation
 from stm_jax.annotate.following import Follower
 from stm_jax.annotate.fusion import Certainty, Soft
+from stm_jax.annotate.made_of import content_of, settings_of
 from stm_jax.annotate.passes import Direction, Plan
 from stm_jax.annotate.propagation import Done, Propagation
 from stm_jax.annotate.session_folder import SessionFolder
-from stm_jax.catalogue import noted
 from stm_jax.data.frame_reader import FrameReader
-from stm_jax.data.video_files import Frames, ImageFolder, open_frames
+from stm_jax.data.video_files import open_frames
 from stm_jax.errors import InputError
-from stm_jax.files import hash_of_file
 from stm_jax.infer.attention import Attention
-from stm_jax.infer.segmenter import DEFAULT_CAPACITY, Segmenter
-from stm_jax.memory.protocol import Memory
-from stm_jax.memory.rules.every_nth import EveryNth
+from stm_jax.infer.segmenter import Segmenter
 from stm_jax.nn.model import Model
-from stm_jax.reads.protocol import Read
 from stm_jax.results.finished import SegmentedVideo
-from stm_jax.weights.files import hash_of
 
 State = Literal["annotated", "done", "stale", "todo", "nothing"]
 
@@ -90,7 +83,7 @@ class Annotator:
         self.reader = FrameReader(frames)
         self._new_segmenter = lambda: Segmenter(model, memorize_every, **options)
         self._video = {"content": content_of(frames), "frames": self.reader.count}
-        self._settings = _settings_of(model, memorize_every, **options)
+        self._settings = settings_of(model, memorize_every, **options)
         self._lock = threading.RLock()
         self._plans: dict[Way, Plan] = {}
         self._version = 0
@@ -215,6 +208,12 @@ class Annotator:
             del self._objects[object_id]
             self._save()
 
+    def give_back(self, annotations: Mapping[int, Annotation], objects: Mapping[int, str]) -> None:
+        """Has all that is given, and all objects, be these, as they were before an edit."""
+        with self._lock:
+            self._annotations, self._objects = dict(annotations), dict(objects)
+            self._save()
+
     def neighbours(self, frame: int) -> tuple[int | None, int | None]:
         """Returns the annotated frames next before and next after a frame."""
         before = [t for t in self._annotations if t < frame]
@@ -258,7 +257,8 @@ class Annotator:
 
     def certainty(self, frame: int) -> dict[int, Certainty]:
         """Returns how certain a frame's answer is, by object; empty if there is none."""
-        return dict(self._folder.certainty.get(frame, {}))
+        found = self._folder.certainty.get(frame, {})
+        return {i: each for i, each in found.items() if i in self._objects}
 
     def to_look_at(self, count: int = 10) -> list[int]:
         """Returns the frames whose answers are least certain, those first that most need a look.
@@ -266,8 +266,8 @@ class Annotator:
         A frame is as certain as the object of it that is least so, inside and on the edge.
         """
         lowest = {
-            frame: min((min(each) for each in found.values()), default=1.0)
-            for frame, found in self._folder.certainty.copy().items()
+            frame: min((min(each) for each in self.certainty(frame).values()), default=1.0)
+            for frame in list(self._folder.certainty)
             if frame not in self._annotations and frame in self._folder.keys
         }
         return sorted(lowest, key=lambda frame: (lowest[frame], frame))[:count]
@@ -312,10 +312,18 @@ class Annotator:
         """The frames that are in memory now, while `propagate` works; empty when it does not."""
         return self._propagation.in_memory
 
-    def look(self, frame: int, row: int, column: int, way: Way = Way()) -> tuple[Attention, ...]:
+    def look(
+        self,
+        frame: int,
+        row: int,
+        column: int,
+        way: Way = Way(),
+        done: Callable[[], None] = lambda: None,
+    ) -> tuple[Attention, ...]:
         """Returns where the reads of a pixel went, of each pass that a frame's answer is from.
 
-        Each pass is gone through again up to there. `frame_numbers` are the video's.
+        Each pass is gone through again up to there, and `done` called after each of its frames:
+        what that raises ends it. `frame_numbers` are the video's.
 
         Raises:
             InputError: There is no such pixel, or no pass reaches the frame.
@@ -331,6 +339,7 @@ class Annotator:
             answers, before = follower.answers(), each.frames.index(frame)
             for _ in range(before):
                 next(answers)
+                done()
             found = follower.segmenter.look(self.reader[frame], row, column)
             numbers = follower.names_of(found.frame_numbers, found.pinned)
             ids = tuple(follower.segmenter.object_ids)
@@ -367,29 +376,3 @@ class Annotator:
     def _check_object(self, object_id: int) -> None:
         if object_id not in self._objects:
             raise InputError(f"there is no object {object_id}, but {sorted(self._objects)}")
-
-
-def _settings_of(
-    model: Model,
-    memorize_every: int,
-    *,
-    memory: Memory | None = None,
-    read: Read | None = None,
-    short_side: int | None = None,
-    dtype: Any = "float32",
-    capacity: int = DEFAULT_CAPACITY,
-    device: object = None,
-) -> str:
-    """Returns all that answers depend on of a `Segmenter`'s arguments."""
-    del device
-    kept = noted(memory or EveryNth(memorize_every)), noted(read)
-    numbers = (short_side, str(np.dtype(dtype)), capacity)
-    return json.dumps([hash_of(model), *kept, *numbers], sort_keys=True)
-
-
-def content_of(frames: Frames) -> str:
-    """Returns a hash of all frames of a video file or a folder."""
-    if not isinstance(frames, ImageFolder):
-        return hash_of_file(frames.path)
-    named = [(file.name, hash_of_file(file)) for file in frames.files]
-    return hashlib.sha256(repr(named).encode()).hexdigest()

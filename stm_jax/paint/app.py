@@ -5,8 +5,9 @@ GET  /frame/N /thumb/N  JPEG
 GET  /mask/N            ids as gzip; X-Told: the objects of which the frame says where they are
 POST /mask/N?objects=   the same, given; /hand-mask: a picture of a mask, answered as ids
 POST /assist            JSON of `Assist`, answered as a mask of 0 and 1
-POST /do                JSON of a command
+POST /do                JSON of a command; answers how to undo it, if it can be
 GET  /looked            the picture of the last look into the memory
+GET  /export/KIND       what was exported, a folder as ZIP
      /events            a socket that tells the page the state, and what changes
 """
 
@@ -29,6 +30,7 @@ from starlette.websockets import WebSocket
 from stm_jax.errors import InputError
 from stm_jax.paint import messages
 from stm_jax.paint.assist import assisted
+from stm_jax.paint.download import download
 from stm_jax.paint.guard import Guard
 from stm_jax.paint.pages import Pages
 from stm_jax.paint.pictures import jpeg, packed, unpacked
@@ -98,8 +100,8 @@ def guarded_app(room: Room, pages: Pages, token: str, host: str) -> ASGIApp:
 
     async def do(request: Request) -> Response:
         command = messages.command(await body(request, MOST_JSON))
-        await run_in_threadpool(room.do, command, page_of(request))
-        return JSONResponse({})
+        number = await run_in_threadpool(room.do, command, page_of(request))
+        return JSONResponse({} if number is None else {"undo": number})
 
     async def looked(request: Request) -> Response:
         content = room.looked()
@@ -107,8 +109,15 @@ def guarded_app(room: Room, pages: Pages, token: str, host: str) -> ASGIApp:
             raise HTTPException(404)
         return Response(content, media_type="image/png", headers=NEVER_KEPT)
 
+    async def exported(request: Request) -> Response:
+        place = room.exported(request.path_params["kind"])
+        name = f"{room.session.reader.frames.path.resolve().stem}-{request.path_params['kind']}"
+        answer = await run_in_threadpool(download, place, place.parent, name)
+        answer.headers.update(NEVER_KEPT)
+        return answer
+
     async def events(socket: WebSocket) -> None:
-        await pages.serve(socket, await run_in_threadpool(room.state))
+        await pages.serve(socket, room.greet)
 
     def number(request: Request) -> int:
         index = request.path_params["number"]
@@ -132,6 +141,7 @@ def guarded_app(room: Room, pages: Pages, token: str, host: str) -> ASGIApp:
         Route(f"{below}/assist", assist, methods=["POST"]),
         Route(f"{below}/do", do, methods=["POST"]),
         Route(f"{below}/looked", looked),
+        Route(f"{below}/export/{{kind}}", exported),
         WebSocketRoute(f"{below}/events", events),
         Route(f"{below}/", file),
         Route(f"{below}/{{name}}", file),

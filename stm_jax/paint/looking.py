@@ -1,5 +1,7 @@
 """Draws where the read of a pixel went, of each pass that the frame's answer is from."""
 
+from collections.abc import Callable
+
 import numpy as np
 from PIL import Image
 
@@ -10,14 +12,20 @@ from stm_jax.paint.messages import Look
 from stm_jax.report.heat import Sheet
 
 
-def looked(session: Annotator, asked: Look, way: Way) -> bytes:
+def looked(session: Annotator, asked: Look, way: Way, done: Callable[[], None]) -> bytes:
     """Returns heat maps over the memory frames as a PNG, one sheet a pass, below one another.
+
+    Args:
+        session: Where.
+        asked: Which pixel.
+        way: In which the objects are followed.
+        done: Called after each frame that is gone through; what it raises ends this.
 
     Raises:
         InputError: Nothing was read there, or not of that object.
     """
     sheets = []
-    for seen in session.look(asked.frame, asked.row, asked.column, way):
+    for seen in session.look(asked.frame, asked.row, asked.column, way, done):
         if asked.object_id not in seen.object_ids:
             continue
         numbers = {asked.frame, *(n for n in seen.frame_numbers.tolist() if n >= 0)}

@@ -7,7 +7,7 @@ from stm_jax.annotate.passes import Direction
 from stm_jax.checks import shown
 from stm_jax.errors import InputError
 from stm_jax.json_files import from_json, parse_json
-from stm_jax.results.make import Kind
+from stm_jax.paint.export import ALL
 
 MOST_NAME = 80  # characters of an object's name
 MOST_POINTS = 20_000  # of the scribbles that an assist is given
@@ -77,6 +77,13 @@ class Unannotate:
 
 
 @dataclasses.dataclass(frozen=True)
+class Undo:
+    """Undo a removal, a merge or a frame taken back, by the number that was answered."""
+
+    number: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Look:
     """Draw where the read of a pixel went."""
 
@@ -93,9 +100,9 @@ class Export:
     kinds: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        strange = set(self.kinds) - set(results())
+        strange = set(self.kinds) - set(ALL)
         if strange or not self.kinds:
-            raise InputError(f"results are {', '.join(results())}, not {shown(sorted(strange))}")
+            raise InputError(f"results are {', '.join(ALL)}, not {shown(sorted(strange))}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,15 +138,10 @@ Command = (
     | RemoveObject
     | MergeObjects
     | Unannotate
+    | Undo
     | Look
     | Export
 )
-
-
-def results() -> tuple[str, ...]:
-    """Returns the results that `Export` may ask for."""
-    made = typing.get_args(Kind)
-    return tuple(kind for part in made for kind in (typing.get_args(part) or (part,)))
 
 
 def command(content: bytes) -> Command:

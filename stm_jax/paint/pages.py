@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import Callable
 
+from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket
 
-from stm_jax.paint.room import Event
+from stm_jax.paint.room import Event, Tell
 
 MOST_PAGES = 16
 MOST_WAITING = 2000  # events: a page that is so far behind is cut off, and asks for all anew
@@ -16,6 +18,7 @@ class Pages:
     """Tells events to all pages; `tell` may be called from any thread."""
 
     def __init__(self) -> None:
+        self._open = 0
         self._queues: set[asyncio.Queue[Event | None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -29,23 +32,36 @@ class Pages:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens
                 self._loop.call_soon_threadsafe(self._tell, event)
 
-    async def serve(self, socket: WebSocket, first: Event) -> None:
-        """Tells one page all that happens, until it goes; a page that says anything is cut off."""
-        if len(self._queues) >= MOST_PAGES:
+    async def serve(self, socket: WebSocket, greet: Callable[[Tell], None]) -> None:
+        """Tells one page all that happens, until it goes; a page that says anything is cut off.
+
+        Args:
+            socket: Of the page.
+            greet: Has what it is given tell the page what there is by now.
+        """
+        if self._open >= MOST_PAGES:
             await socket.close(1013, "too many pages are open")
             return
-        await socket.accept()
+        self._open += 1
         queue: asyncio.Queue[Event | None] = asyncio.Queue(MOST_WAITING)
-        queue.put_nowait(first)
-        self._queues.add(queue)
         sending = asyncio.create_task(self._send(socket, queue))
+        loop = asyncio.get_running_loop()
         try:
+            await socket.accept()
+            await run_in_threadpool(
+                greet, lambda first: loop.call_soon_threadsafe(self._join, queue, first)
+            )
             message = await socket.receive()
             if message["type"] == "websocket.receive":
                 await socket.close(1008, "this socket takes no messages")
         finally:
+            self._open -= 1
             self._queues.discard(queue)
             sending.cancel()
+
+    def _join(self, queue: asyncio.Queue[Event | None], first: Event) -> None:
+        queue.put_nowait(first)
+        self._queues.add(queue)
 
     async def _send(self, socket: WebSocket, queue: asyncio.Queue[Event | None]) -> None:
         while (event := await queue.get()) is not None:

@@ -5,7 +5,7 @@ import functools
 import pathlib
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,21 +19,25 @@ from stm_jax.errors import InputError
 from stm_jax.files import write_json
 from stm_jax.json_files import from_json, read_json
 from stm_jax.paint import messages
-from stm_jax.paint.export import export
+from stm_jax.paint.edits import Edits, Given
+from stm_jax.paint.export import WRITTEN_FIRST, export, exported
 from stm_jax.paint.looking import looked
 from stm_jax.paint.pictures import Upload, thumb
-from stm_jax.paint.work import Worker
+from stm_jax.paint.work import Work, Worker
 
 Event = dict[str, Any]
 """What pages are told, as JSON values."""
+Tell = Callable[[Event], object]
 
 COLOURS = (
     *("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2"),
-    *("#d55e00", "#cc79a7", "#ffffff", "#7f3fbf", "#8c564b"),
+    *("#d55e00", "#cc79a7", "#ffffff", "#7d00d9", "#5c2400"),
 )
 """Of objects, in turn: the first seven are those of Okabe and Ito (2008), which people tell apart
-who do not see all colours; they differ in lightness, too."""
+who do not see all colours. So they do the others: `tests/test_paint_colours.py`."""
 
+CHANGES = messages.RemoveObject | messages.MergeObjects | messages.Unannotate | messages.Undo
+"""What changes masks of frames that are not shown."""
 LOOKED_AT = 50  # frames that most need a look
 
 
@@ -65,13 +69,12 @@ class Room:
         tell: Called with each event, from any thread.
     """
 
-    def __init__(
-        self, session: Annotator, folder: pathlib.Path, tell: Callable[[Event], None]
-    ) -> None:
-        self.session, self._folder, self._tell = session, folder, tell
+    def __init__(self, session: Annotator, folder: pathlib.Path, tell: Tell) -> None:
+        self.session, self._export_folder, self._tell = session, folder / "export", tell
         self._lock = threading.RLock()  # edits, and what reads all that was given
         self._memory: tuple[int, ...] = ()
-        self._exported: list[str] = []
+        self._told: Event = {}  # the state that pages were told last
+        self._edits = Edits()
         self._looked: bytes | None = None
         self._file = folder / ".session" / "page.json"
         self.worker = Worker(self._tell_progress)
@@ -92,10 +95,13 @@ class Room:
         """Height and width of the frames."""
         return self.session.reader.frames.height, self.session.reader.frames.width
 
-    def state(self) -> Event:
-        """Returns all that a page shows, but for pictures and masks."""
+    def greet(self, tell: Tell) -> None:
+        """Tells a page all that it shows, but for pictures and masks.
+
+        In turn with what all pages are told, so that they are told the same from then on.
+        """
         with self._lock:
-            return self._state()
+            tell({"kind": "state", **self._state()})
 
     def mask(self, frame: int) -> tuple[UInt8[np.ndarray, "height width"], list[int]]:
         """Returns what a frame shows, and the objects of which that is said (or was found)."""
@@ -113,8 +119,8 @@ class Room:
                 self.session.annotate(frame, ids, objects)
             elif frame in self.session.annotations:
                 self.session.unannotate(frame)
-        self._tell({"kind": "masks", "frames": [frame], "page": page})
-        self._tell(self.state())
+            self._tell({"kind": "masks", "frames": [frame], "page": page})
+            self._tell_changes()
 
     def read_mask(self, content: bytes) -> UInt8[np.ndarray, "height width"]:
         """Returns the ids in a mask that a person has made elsewhere; see `read_hand_mask`."""
@@ -133,17 +139,33 @@ class Room:
         """Returns the picture that the last `Look` has drawn, a PNG; None if there is none."""
         return self._looked
 
-    def do(self, command: messages.Command, page: str = "") -> None:
-        """Does what a page asks for; `page` is not told of a mask that it has taken back itself.
+    def exported(self, kind: str) -> pathlib.Path:
+        """Returns where a result is; raises InputError if it has not been made."""
+        place = exported(self._export_folder).get(kind)
+        if place is None:
+            raise InputError(f"{shown(repr(kind))} has not been exported")
+        return place
+
+    def do(self, command: messages.Command, page: str = "") -> int | None:
+        """Does what a page asks for; returns by which number that can be undone, if it can.
+
+        The page is not told of masks that it has changed so itself.
 
         Raises:
             InputError: That cannot be done.
         """
         with self._lock:
-            self._do(command, page)
-        self._tell(self.state())
+            before = self._given()
+            number = None
+            self._do(command)
+            if isinstance(command, CHANGES):
+                self._tell({"kind": "masks", "frames": "all", "page": page})
+                if not isinstance(command, messages.Undo):
+                    number = self._edits.note(before, self._given())
+            self._tell_changes()
+            return number
 
-    def _do(self, command: messages.Command, page: str) -> None:
+    def _do(self, command: messages.Command) -> None:
         session = self.session
         match command:
             case messages.Follow(start, end):
@@ -165,17 +187,19 @@ class Room:
                 self._forget(each)
             case messages.Unannotate(frame):
                 session.unannotate(frame)
-                self._tell({"kind": "masks", "frames": [frame], "page": page})
+            case messages.Undo(number):
+                self._give_back(self._edits.undo(number, self._given()))
             case messages.Look():
-                self.worker.begin("looking", 0, lambda: self._look(command))
+                look = Work("looking", 0, lambda: self._look(command))
+                self.worker.begin(look, instead=True)
             case messages.Export(kinds):
-                self.worker.begin("exporting", 0, lambda: self._export(kinds))
+                total = (1 + len(set(kinds) - WRITTEN_FIRST)) * session.count
+                self.worker.begin(Work("exporting", total, lambda: self._export(kinds)))
 
     def _state(self) -> Event:
         session = self.session
         frames = session.reader.frames
         return {
-            "kind": "state",
             "video": {
                 "name": frames.path.name,
                 "count": session.count,
@@ -191,7 +215,7 @@ class Room:
             "states": "".join(state[0] for state in session.states(self.way)),
             "certainty": [self._certainty(frame) for frame in range(session.count)],
             "look": session.to_look_at(LOOKED_AT),
-            "exported": self._exported,
+            "exported": list(exported(self._export_folder)),
             **self._progress(),
         }
 
@@ -205,9 +229,9 @@ class Room:
             raise InputError("nothing is painted yet: paint an object in any frame first")
         twice = way.direction == "both"
         total = sum(1 + (twice and None not in self.session.neighbours(t)) for t in due)
-        self.worker.begin("following", total, lambda: self._following(way))
+        self.worker.begin(Work("following", total, lambda: self._following(way)))
 
-    def _following(self, way: Way) -> Iterator[None]:
+    def _following(self, way: Way) -> None:
         following = self.session.propagate(way)
         try:
             for done in following:
@@ -215,30 +239,47 @@ class Room:
                 with self._lock:
                     if done.frame in self.session.annotations:
                         continue  # it was there already
-                if done.final:
-                    about = {"state": "d", "certainty": self._certainty(done.frame)}
-                    self._tell({"kind": "done", "frame": done.frame, **about})
-                yield
+                    if done.final:
+                        about = {"state": "d", "certainty": self._certainty(done.frame)}
+                        self._tell({"kind": "done", "frame": done.frame, **about})
+                        self._told.pop("states", None)
+                        self._told.pop("certainty", None)
+                self.worker.step()
         finally:
             following.close()
             self._memory = ()
 
-    def _look(self, asked: messages.Look) -> Iterator[None]:
-        self._looked = looked(self.session, asked, self.way)
+    def _look(self, asked: messages.Look) -> None:
+        self._looked = looked(self.session, asked, self.way, self.worker.step)
         self._tell({"kind": "looked"})
-        yield
 
-    def _export(self, kinds: tuple[str, ...]) -> Iterator[None]:
-        self._exported = []
-        for made in export(self.session, kinds, self._folder / "export"):
-            if made:
-                self._exported.append(made)
-            yield
+    def _export(self, kinds: tuple[str, ...]) -> None:
+        export(self.session, kinds, self._export_folder, self.worker.step)
+
+    def _given(self) -> Given:
+        objects = self.session.objects.items()
+        looks = self._notes.objects
+        return Given(
+            self.session.annotations, {i: (name, looks.get(str(i))) for i, name in objects}
+        )
+
+    def _give_back(self, given: Given) -> None:
+        names = {i: name for i, (name, _) in given.objects.items()}
+        self.session.give_back(given.annotations, names)
+        looks = {str(i): look for i, (_, look) in given.objects.items() if look is not None}
+        self._note(dataclasses.replace(self._notes, objects=looks))
 
     def _tell_progress(self) -> None:
-        self._tell({"kind": "progress", **self._progress()})
-        if self.worker.progress is None:
-            self._tell(self.state())
+        with self._lock:
+            self._tell({"kind": "progress", **self._progress()})
+            if self.worker.progress is None:
+                self._tell_changes()
+
+    def _tell_changes(self) -> None:
+        now = self._state()
+        changed = {key: value for key, value in now.items() if self._told.get(key) != value}
+        self._told = now
+        self._tell({"kind": "changed", **changed})
 
     def _progress(self) -> Event:
         now = self.worker.progress
@@ -249,7 +290,6 @@ class Room:
         """Has nothing be left of an object: another may get its id."""
         objects = {i: each for i, each in self._notes.objects.items() if i != str(object_id)}
         self._note(dataclasses.replace(self._notes, objects=objects))
-        self._tell({"kind": "masks", "frames": "all", "page": ""})
 
     def _certainty(self, frame: int) -> int:
         """Returns the least certainty of a frame's objects in hundredths, -1 if it has none."""

@@ -4,7 +4,7 @@ import dataclasses
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from stm_jax.errors import InputError
 
@@ -28,6 +28,25 @@ class Progress:
     left: float | None = None
 
 
+class Stopped(Exception):
+    """The work is to end here; see `Worker.step`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """A piece of work.
+
+    Attributes:
+        doing: What it is, such as "following".
+        total: Steps that there are, as far as is known; 0 if it is not.
+        run: Does it; calls `Worker.step` after each step.
+    """
+
+    doing: str
+    total: int
+    run: Callable[[], None]
+
+
 class Worker:
     """Does work in a thread of its own.
 
@@ -44,57 +63,78 @@ class Worker:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
+        self._next: Work | None = None
+        self._begun: float | None = None
         self.progress: Progress | None = None
         self.error = ""
 
-    def begin(self, doing: str, total: int, steps: Callable[[], Iterator[None]]) -> None:
-        """Begins a piece of work; `steps` yields after each of its steps, where it may be stopped.
+    def begin(self, work: Work, *, instead: bool = False) -> None:
+        """Begins a piece of work.
+
+        Args:
+            work: Of it.
+            instead: Whether it takes the place of work of its own kind that is being done.
 
         Raises:
             InputError: Another one is being done.
         """
         with self._lock:
-            if self.progress is not None:
-                raise InputError(f"the worker is {self.progress.doing}: pause that first")
-            self._stopped.clear()
-            self.error, self.progress = "", Progress(doing, total=total)
-            self._thread = threading.Thread(target=self._work, args=(steps,), daemon=True)
-            self._thread.start()
+            now = self.progress
+            if now is None:
+                self._stopped.clear()
+                self.error, self.progress = "", Progress(work.doing, total=work.total)
+                self._thread = threading.Thread(target=self._work, args=(work,), daemon=True)
+                self._thread.start()
+            elif instead and now.doing == work.doing:
+                self._next = work
+                self._stopped.set()
+            else:
+                raise InputError(f"the worker is {now.doing}: pause that first")
 
     def stop(self, *, wait: bool = False) -> None:
         """Has the work stop after the step that is being done."""
-        self._stopped.set()
+        with self._lock:
+            self._next = None
+            self._stopped.set()
         if wait and self._thread is not None:
             self._thread.join()
 
-    def _work(self, steps: Callable[[], Iterator[None]]) -> None:
+    def step(self) -> None:
+        """Counts a step of the work that is being done, in its thread.
+
+        Raises:
+            Stopped: It is to stop.
+        """
         assert self.progress is not None
-        now, begun = self.progress, None
+        now, at = self.progress, time.monotonic()
+        if self._begun is None:  # the first step compiles
+            self._begun = at
+        rate = now.done / (at - self._begun) if at > self._begun else 0.0
+        left = max(0, now.total - now.done - 1) / rate if rate and now.total else None
+        self.progress = dataclasses.replace(now, done=now.done + 1, rate=round(rate, 2), left=left)
         self._tell()
-        coming = None
-        try:
-            coming = steps()
-            for _ in coming:
-                done = now.done + 1
-                at = time.monotonic()
-                if begun is None:  # the first step compiles
-                    begun = at
-                rate = (done - 1) / (at - begun) if at > begun else 0.0
-                left = max(0, now.total - done) / rate if rate and now.total else None
-                now = dataclasses.replace(now, done=done, rate=round(rate, 2), left=left)
-                self.progress = now
-                self._tell()
-                if self._stopped.is_set():
-                    break
-        except (InputError, OSError) as error:
-            self.error = str(error)
-        except Exception as error:  # the server goes on, and the page tells
-            traceback.print_exc()
-            self.error = f"this failed ({type(error).__name__}: {error}); the terminal tells more"
-        finally:
+        if self._stopped.is_set():
+            raise Stopped
+
+    def _work(self, work: Work | None) -> None:
+        while work is not None:
+            self._begun = None
+            self._tell()
             try:
-                if coming is not None and hasattr(coming, "close"):
-                    coming.close()  # pyright: ignore[reportAttributeAccessIssue]
-            finally:
-                self.progress = None
-                self._tell()
+                work.run()
+            except Stopped:
+                pass
+            except (InputError, OSError) as error:
+                self.error = str(error)
+            except Exception as error:  # the server goes on, and the page tells
+                traceback.print_exc()
+                self.error = (
+                    f"this failed ({type(error).__name__}: {error}); the terminal tells more"
+                )
+            with self._lock:
+                work, self._next = self._next, None
+                self.progress = work and Progress(work.doing, total=work.total)
+                if work is not None:
+                    self._stopped.clear()
+                    self.error = ""
+        self._tell()

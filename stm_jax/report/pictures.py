@@ -99,9 +99,9 @@ def as_text(pictures: Mapping[int, Picture]) -> dict[str, object]:
     """
     first = next(iter(pictures.values()))
     height, width = first.rgb.shape[:2]
-    frames = (_resized(each.rgb, (width, height)) for each in pictures.values())
+    frames = (resized(each.rgb, (width, height)) for each in pictures.values())
     masks = [mask for each in pictures.values() for mask in (each.truth, each.prediction)]
-    masks = [None if mask is None else _resized(mask, (width, height)) for mask in masks]
+    masks = [None if mask is None else resized(mask, (width, height)) for mask in masks]
     return {
         "size": (width, height),
         "film": base64.b64encode(film(frames, (height, width))).decode(),
@@ -116,12 +116,16 @@ def mask_colours(pictures: Iterable[Picture]) -> dict[int, tuple[list[int], list
     They are the DAVIS colour and the same at full brightness; void is white, and has no outline.
     """
     masks = [mask for each in pictures for mask in (each.truth, each.prediction)]
-    shown = {i for mask in masks if mask is not None for i in np.unique(mask).tolist()} - {0}
+    return colours_of({i for mask in masks if mask is not None for i in np.unique(mask).tolist()})
+
+
+def colours_of(ids: Iterable[int]) -> dict[int, tuple[list[int], list[int]]]:
+    """Returns the same of these ids."""
     inside, edge = davis_palette(), bright_palette()
     white = [255, 255, 255]
     return {
         i: (white, white) if i == VOID else (inside[i].tolist(), edge[i].tolist())
-        for i in sorted(shown)
+        for i in sorted(set(ids) - {0})
     }
 
 
@@ -144,14 +148,14 @@ def _picture(
     if not isinstance(file, Problem):
         ids = read_prediction(file, shape, sequence.object_ids, sequence.merged)
     return Picture(
-        _resized(frame, size),
-        None if truth is None else _resized(truth, size),
-        _resized(ids, size) if isinstance(ids, np.ndarray) else None,
+        resized(frame, size),
+        None if truth is None else resized(truth, size),
+        resized(ids, size) if isinstance(ids, np.ndarray) else None,
         ids.text if isinstance(ids, Problem) and index in sequence.wanted else None,
     )
 
 
-def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Returns a frame or a mask at a width and height."""
     if picture.shape[1::-1] == size:
         return picture

@@ -53,7 +53,12 @@ WRITTEN: Mapping[Made, tuple[str, ...]] = {
 Frames = Iterable[SegmentedFrame]
 
 
-def make(kinds: Collection[Kind], video: SegmentedVideo, folder: pathlib.Path) -> list[Made]:
+def make(
+    kinds: Collection[Kind],
+    video: SegmentedVideo,
+    folder: pathlib.Path,
+    done: Callable[[], None] = lambda: None,
+) -> list[Made]:
     """Makes what is missing, damaged, or of other masks than those that are there now.
 
     Soft kinds are made again if probabilities have changed, too. Of what is not asked for but is of
@@ -63,6 +68,8 @@ def make(kinds: Collection[Kind], video: SegmentedVideo, folder: pathlib.Path) -
         kinds: What is asked for.
         video: Segmented already.
         folder: Claimed for this process.
+        done: Called after each frame of each kind. What it raises ends this, and leaves nothing of
+            the kind that was being made.
 
     Returns:
         What was made.
@@ -86,7 +93,11 @@ def make(kinds: Collection[Kind], video: SegmentedVideo, folder: pathlib.Path) -
             continue
         remove_written(folder, WRITTEN[kind])
         with FrameProgress(len(video.mask_files())) as progress:
-            said = _write(kind, video, _telling(video, progress, kind), place)
+            try:
+                said = _write(kind, video, _telling(video, progress, kind, done), place)
+            except BaseException:
+                remove_written(folder, WRITTEN[kind])
+                raise
             if said:
                 progress.say(said)
         write_json(folder / NOTES, notes | {kind: source | {"made": _state_of(place)}})
@@ -148,10 +159,13 @@ def _with_alpha(frame: SegmentedFrame) -> np.ndarray:
     return np.dstack([frame.rgb, quantised(matte(frame.ids, frame.soft), 8)])
 
 
-def _telling(frames: Frames, progress: FrameProgress, kind: Made) -> Iterator[SegmentedFrame]:
+def _telling(
+    frames: Frames, progress: FrameProgress, kind: Made, done: Callable[[], None]
+) -> Iterator[SegmentedFrame]:
     for number, frame in enumerate(frames, 1):
         yield frame
         progress.update(number, False, f"{kind}: ")
+        done()
 
 
 def _state_of(place: pathlib.Path) -> str | None:

@@ -2,11 +2,16 @@
 
     stm-jax paint VIDEO --no-browser        # prints the address
     python tools/speed/paint_page.py ADDRESS
+    python tools/speed/paint_page.py ADDRESS --memory
 
-It paints over frame 0. Needs pip install 'stm_jax[browser]', Chromium and chromedriver.
+It paints over frame 0. With --memory it shows all frames instead, one after the other, and prints
+how much memory the browser's processes have by then (Linux only). Needs Chromium, chromedriver and
+pip install 'stm_jax[browser]'.
 """
 
+import contextlib
 import dataclasses
+import pathlib
 import shutil
 
 import tyro
@@ -49,12 +54,23 @@ done([...frames.timings]);
 """
 
 
+SHOWN = """
+const [first, end, done] = arguments;
+(async () => {
+  for (let frame = first; frame < end; frame++) await paint.frames.show(frame);
+  done();
+})();
+"""
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What is measured."""
 
     address: tyro.conf.Positional[str]
     """Of the page."""
+    memory: bool = False
+    """Measure memory."""
 
 
 def told(times: list[float]) -> str:
@@ -63,17 +79,46 @@ def told(times: list[float]) -> str:
     return f"median {middle:.1f}, 95 % {high:.1f}, most {ordered[-1]:.1f}"
 
 
+def print_memory(driver: webdriver.Chrome) -> None:
+    count = driver.execute_script("return paint.hub.state.video.count")
+    step = min(1000, max(1, count // 5))
+    print(f"before: {browser_mib(driver)} MiB")
+    for first in range(0, count, step):
+        driver.execute_async_script(SHOWN, first, min(first + step, count))
+        print(f"{min(first + step, count)} frames shown: {browser_mib(driver)} MiB", flush=True)
+
+
+def browser_mib(driver: webdriver.Chrome) -> int:
+    """Returns the memory of all processes that the driver has started, shared pages in parts."""
+    parents = {}
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    ours = {driver.service.process.pid}
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    kib = 0
+    for pid in ours:
+        with contextlib.suppress(OSError):
+            rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            kib += next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
+    return kib // 2**10
+
+
 def main(options: Options) -> None:
     chosen = webdriver.ChromeOptions()
     chosen.binary_location = shutil.which("chromium") or shutil.which("google-chrome") or ""
     for flag in FLAGS:
         chosen.add_argument(flag)
     driver = webdriver.Chrome(chosen, webdriver.ChromeService(shutil.which("chromedriver")))
-    driver.set_script_timeout(120)
+    driver.set_script_timeout(600)
     driver.implicitly_wait(20)
     try:
         driver.get(options.address)
         driver.find_element("css selector", '#picture[data-frame="0"]')
+        if options.memory:
+            print_memory(driver)
+            return
         for size in (10, 30, 100):
             gaps, work, lifted = driver.execute_async_script(BRUSH, size)
             print(f"brush of {size} pixels, between pictures: {told(gaps)}")

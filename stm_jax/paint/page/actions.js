@@ -38,7 +38,7 @@ export function confirmFrame() {
   return history.give(hub.frame, all);
 }
 
-export const takeBack = () => history.takeBackForGood(hub.frame);
+export const takeBack = () => history.editAll("Unannotate", { frame: hub.frame });
 
 export function lookNext() {
   const frames = hub.state.look;

@@ -1,4 +1,4 @@
-// The dialog of results.
+// The dialog of results: what may be made, and links to what was.
 
 import { $, element, hub, on, trying } from "./hub.js";
 import { act } from "./server.js";
@@ -14,6 +14,7 @@ const KINDS = {
   coco: "COCO video JSON",
   davis: "folders as DAVIS has them, to train on",
   npz: "probabilities (needs --soft)",
+  report: "a page: frames, masks, certainty and area over time",
 };
 for (const [kind, what] of Object.entries(KINDS)) {
   const box = element("input", { type: "checkbox", value: kind });
@@ -24,9 +25,18 @@ export const open = () => $("results").showModal();
 $("export").onclick = open;
 $("make").onclick = () => {
   const kinds = [...$("kinds").querySelectorAll(":checked")].map((each) => each.value);
+  isOurs = true;
   trying(() => act("Export", { kinds }));
 };
+const link = (kind) => element("a", { href: `export/${kind}`, download: "" }, kind);
+let isOurs = false, isMaking = false;
 on("state", () => {
-  const { exported } = hub.state;
-  $("made").textContent = exported.length ? `On the server's disk: ${exported.join(", ")}` : "";
+  const { exported, progress, error } = hub.state;
+  const links = exported.flatMap((kind, at) => [at ? ", " : "Download: ", link(kind)]);
+  $("made").replaceChildren(...links);
+  const isDone = isMaking && !progress;
+  isMaking = progress?.doing === "exporting";
+  if (!isDone || !isOurs) return;
+  isOurs = false;
+  if (!error) open();
 });

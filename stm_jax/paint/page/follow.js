@@ -29,7 +29,7 @@ let told = "";
 function draw() {
   const { progress, memory, error, direction } = hub.state;
   $("direction").value = direction;
-  $("follow").textContent = progress ? "Pause" : "Follow";
+  $("follow").textContent = !progress ? "Follow" : progress.doing === "following" ? "Pause" : "Stop";
   bar.hidden = !progress;
   if (progress?.total) Object.assign(bar, { max: progress.total, value: progress.done });
   else bar.removeAttribute("value");
@@ -43,7 +43,8 @@ function draw() {
 
 function described({ doing, done, total, rate, left }) {
   if (!done) return doing === "following" ? "compiling, or going on ..." : `${doing} ...`;
-  const parts = [total ? `${done} of ${total}` : String(done)];
+  const parts = [total ? `${Math.min(done, total)} of ${total}` : String(done)];
+  if (doing !== "following") parts.unshift(doing);
   if (rate) parts.push(`${rate.toFixed(rate < 10 ? 1 : 0)} frames/s`);
   if (left !== null) parts.push(`${clock(left)} left`);
   return parts.join(", ");

@@ -85,7 +85,7 @@ on("masks", ({ frames }) => {
 // Much may have changed while the server was away.
 export function lookAgain() {
   for (const frame of [...masks.keys()]) if (!history.hasUnsaved(frame)) masks.delete(frame);
-  if (!history.isEditing()) show(hub.frame);
+  return history.isEditing() ? undefined : show(hub.frame);
 }
 
 on("done", ({ frame }) => {

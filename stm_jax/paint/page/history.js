@@ -1,9 +1,10 @@
-// Edits of masks: each is shown at once, given to the server, and may be undone.
+// Edits: of masks, shown at once and given to the server; of objects, which the server does. Each may
+// be undone.
 
-import { hub, on, tell, trying } from "./hub.js";
+import { hub, on, say, tell, trying } from "./hub.js";
 import { flushDrawing, mask, touch } from "./mask.js";
 import { act, giveMask } from "./server.js";
-import { forget, remember, show } from "./frames.js";
+import { forget, lookAgain, remember, show } from "./frames.js";
 
 const MOST = 200; // steps
 const done = [], undone = [];
@@ -56,6 +57,30 @@ export function edit(paint) {
   end();
 }
 
+// One after the other: a step is undone from what the one after it has left.
+let turn = Promise.resolve();
+const inTurn = (work) => (turn = turn.then(() => trying(work)));
+
+// An edit that changes masks of many frames: the server does it, and says how it is undone.
+export const editAll = (name, about) => inTurn(async () => {
+  if (before) end();
+  await last;
+  const { undo } = await (await act(name, about)).json();
+  done.push({ name, about, undo });
+  undone.length = 0;
+  await lookAgain();
+  say("Ctrl+Z undoes this");
+});
+
+async function moveAll(step, from, to) {
+  await last;
+  from.pop();
+  if (from === done) await act("Undo", { number: step.undo });
+  else step.undo = (await (await act(step.name, step.about)).json()).undo;
+  to.push(step);
+  await lookAgain();
+}
+
 function stepOf(old) {
   const [left, top, right, bottom] = box, { width, ids } = mask;
   const across = right - left, size = across * (bottom - top);
@@ -83,12 +108,13 @@ function stepOf(old) {
   };
 }
 
-export const undo = () => trying(() => move(done, undone, "was", "toldBefore"));
-export const redo = () => trying(() => move(undone, done, "is", "toldAfter"));
+export const undo = () => inTurn(() => move(done, undone, "was", "toldBefore"));
+export const redo = () => inTurn(() => move(undone, done, "is", "toldAfter"));
 
 async function move(from, to, which, told) {
   const step = from.at(-1);
   if (!step || before) return;
+  if (step.name) return moveAll(step, from, to);
   if (step.frame !== hub.frame) await show(step.frame);
   if (from.at(-1) !== step) return;
   from.pop();
@@ -132,16 +158,11 @@ async function sendOne(frame) {
 function takeBack(frame) {
   waiting.delete(frame);
   last = last.then(() => trying(async () => {
-    await act("Unannotate", { frame });
+    await giveMask(frame, new Uint8Array(mask.ids.length), []);
     if (waiting.has(frame)) return; // it was painted again meanwhile
     forget(frame);
     if (frame === hub.frame && !before) await show(frame);
   }));
-}
-
-export function takeBackForGood(frame) {
-  drop([frame]);
-  takeBack(frame);
 }
 
 export const isSaved = () => waiting.size === 0;
@@ -181,7 +202,7 @@ function unrolled(found, size) {
 
 function drop(frames) {
   for (const steps of [done, undone]) {
-    const left = steps.filter((step) => frames !== "all" && !frames.includes(step.frame));
+    const left = steps.filter(({ frame }) => frames !== "all" && !frames.includes(frame));
     if (left.length < steps.length) steps.splice(0, steps.length, ...left);
   }
 }

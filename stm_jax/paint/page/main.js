@@ -43,6 +43,11 @@ listen((event) => {
   }
   if (!hub.state) return;
   if (kind === "again") frames.lookAgain();
+  if (kind === "changed") {
+    Object.assign(hub.state, event, { kind: "state" });
+    tell("state");
+    return;
+  }
   if (kind === "progress") Object.assign(hub.state, event, { kind: "state" });
   if (kind === "done") {
     const { states, certainty } = hub.state;

@@ -1,6 +1,7 @@
 // The list of objects: colour, name, hide, lock, merge, delete.
 
 import { $, element, hub, on, tell, trying } from "./hub.js";
+import { editAll } from "./history.js";
 import { act } from "./server.js";
 import { drawPen } from "./view.js";
 
@@ -67,13 +68,9 @@ function row(object) {
   merge.disabled = !others.length;
   merge.onchange = () => {
     const into = Number(merge.value);
-    if (confirm(`Make ${called} part of object ${into} in all frames?`)) {
-      trying(() => act("MergeObjects", { object_id: id, into }));
-    } else merge.value = "";
+    editAll("MergeObjects", { object_id: id, into });
   };
-  const remove = () => {
-    if (confirm(`Delete ${called} from all frames?`)) trying(() => act("RemoveObject", { object_id: id }));
-  };
+  const remove = () => editAll("RemoveObject", { object_id: id });
   const made = element(
     "li", {}, pick, paint, text,
     sign("H", "Hide", hidden, () => change(object, { hidden: !hidden })),

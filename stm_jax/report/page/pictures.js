@@ -146,7 +146,7 @@ const captionAll = (sequence, frame) => [
   el("span", { class: "name" }, sequence.name),
   ...captionHere(sequence, frame),
 ];
-function strip(list, places, label) {
+function strip(list, places, label, value = (sequence, frame) => `J ${percent(sequence.mean_j[frame])}`) {
   const loading = [];
   list.replaceChildren(
     ...places.map(([number, frame]) => {
@@ -165,7 +165,7 @@ function strip(list, places, label) {
             type: "button",
             "data-place": `${number}/${frame}`,
             onclick: () => openSequence(number, frame),
-            "aria-label": `${sequence.name}, frame ${frame}, J ${percent(sequence.mean_j[frame])}`,
+            "aria-label": `${sequence.name}, frame ${frame}, ${value(sequence, frame)}`,
           },
           canvas,
           ...label(sequence, frame),
