@@ -16,16 +16,19 @@ ARCHIVE, WEIGHTS = ".zip", ".safetensors"
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """Export a network as StableHLO programs: one archive for CPUs, NVIDIA GPUs and TPUs.
+    """Export a network as programs that run without its code.
 
-    `stm_jax.exported.load(OUT)` runs it with JAX alone. What is chosen here is fixed in OUT, which
-    also holds the weights, what it is, and a test that is run when it is loaded.
+    OUT.zip holds StableHLO programs for CPUs, NVIDIA GPUs and TPUs, with the weights, what they
+    are, and a test that is run when they are loaded: `stm_jax.exported.load(OUT)` needs JAX alone.
+    `--format onnx` writes OUT/memorize.onnx and OUT/segment.onnx, for any ONNX runtime.
     """
 
     weights: tyro.conf.Positional[str]
     """A bundled model, a .safetensors file, or the folder of a training run."""
     out: tyro.conf.Positional[pathlib.Path]
-    """The archive to write, OUT.zip."""
+    """The archive to write, OUT.zip; for ONNX a folder."""
+    format: Literal["stablehlo", "onnx"] = "stablehlo"
+    """What is written. ONNX is float32, and of one size."""
     size: str = "any"
     """Of the frames, as 854x480 (columns, rows); or any, for all whose sides are multiples of 16,
     each of which is compiled when it is first met."""
@@ -50,6 +53,9 @@ class Export:
           OSError: OUT cannot be written; what was there before is untouched.
         """
         size = self._checked_size()
+        if self.format == "onnx":
+            self._export_onnx(size)
+            return
         beside = self.out.with_suffix(WEIGHTS) if self.weights_beside else None
         check_outputs(weights_read(self.weights), files=[self.out, beside])
         from stm_jax.export.programs import Sizes
@@ -72,13 +78,33 @@ class Export:
             if path is not None:
                 print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
+    def _export_onnx(self, size: tuple[int, int] | None) -> None:
+        if size is None:
+            raise InputError("ONNX is for one size of frames: give --size, as in --size 854x480")
+        stablehlo = Export("", pathlib.Path())
+        for name in ("dtype", "platforms", "memorize_every", "weights_beside"):
+            if getattr(self, name) != getattr(stablehlo, name):
+                raise InputError(f"--{name.replace('_', '-')} is not for ONNX: leave it out")
+        check_outputs(weights_read(self.weights), folder=self.out)
+        from stm_jax.export.onnx import export_onnx
+        from stm_jax.export.programs import Sizes
+        from stm_jax.weights.files import load
+
+        model = load(self.weights)
+        self.out.mkdir(parents=True, exist_ok=True)
+        about = f"exported from {pathlib.Path(self.weights).name}"
+        for path in export_onnx(
+            model, self.out, Sizes(size, self.objects, self.slots), about=about
+        ):
+            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
     def _checked_size(self) -> tuple[int, int] | None:
         if self.out.suffix in (WEIGHTS, ".pth", ".pt"):
             raise InputError(
                 f"{self.out} is a file of weights, which stm-jax convert writes; an export ends in"
                 f" {ARCHIVE}"
             )
-        if self.out.suffix != ARCHIVE:
+        if self.format == "stablehlo" and self.out.suffix != ARCHIVE:
             raise InputError(f"{self.out} must end in {ARCHIVE}")
         within("--objects", self.objects, 1, 255)
         within("--slots", self.slots, 2, 2**15)

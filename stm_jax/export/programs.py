@@ -1,6 +1,7 @@
 """The functions that are exported: of named arrays alone, with all that is static decided."""
 
 import dataclasses
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -55,13 +56,16 @@ class Program:
     arguments: tuple[Any, ...]
 
 
-def programs(recipe: Recipe, variables: Mapping[str, Any], sizes: Sizes) -> dict[str, Program]:
+def programs(
+    recipe: Recipe, variables: Mapping[str, Any], sizes: Sizes, *, unrolled: bool = False
+) -> dict[str, Program]:
     """Returns the programs by name: begin, step, memorize and segment.
 
     Args:
         recipe: Of the stream; frames are segmented at their own size.
         variables: Of the network, for their shapes.
         sizes: What they are for.
+        unrolled: Whether `segment` reads for each object in lines of its own, not in a loop.
     """
     height, width = sizes.symbols()
     shape = jax.ShapeDtypeStruct
@@ -114,7 +118,15 @@ def programs(recipe: Recipe, variables: Mapping[str, Any], sizes: Sizes) -> dict
         features, skips = query(recipe.network, _variables(weights), recipe.prepared(frame))
         view = MemoryView(keys, values, filled, jnp.ones(keys.shape[:-1], bool))
         read = recipe.read or default_read(view)
-        found = jax.lax.map(lambda each: read(features.key[0], each).values, view)
+
+        def read_object(each: MemoryView) -> Array:
+            return read(features.key[0], each).values
+
+        if unrolled:
+            each = (jax.tree.map(operator.itemgetter(i), view) for i in range(sizes.objects))
+            found = jnp.stack([*map(read_object, each)])
+        else:
+            found = jax.lax.map(read_object, view)
         asked = jnp.broadcast_to(features.value, found.shape).astype(found.dtype)
         both = jnp.concatenate([found, asked], axis=-1)
         log_odds = decode(recipe.network, _variables(weights), both[None], skips)[0]

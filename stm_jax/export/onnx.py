@@ -1,0 +1,85 @@
+"""A network as two ONNX graphs, for runtimes that know no JAX: memorize and segment.
+
+The conversion is jax2onnx's. It asks for an older Orbax than training here does, and needs none of
+it: `pip install --no-deps jax2onnx` beside the extra `onnx`.
+"""
+
+import dataclasses
+import functools
+import json
+import pathlib
+from typing import Any
+
+import jax
+
+from stm_jax.errors import InputError
+from stm_jax.export.programs import Sizes, named, programs
+from stm_jax.export.stablehlo import LICENCE
+from stm_jax.files import writing_whole
+from stm_jax.infer.stream import Recipe
+from stm_jax.memory.rules.every_nth import EveryNth
+from stm_jax.nn.model import Model
+from stm_jax.reads import Dense
+from stm_jax.version import __version__
+
+OPSET = 23
+GRAPHS = {
+    "memorize": (("frame", "masks"), ("key", "value")),
+    "segment": (("frame", "keys", "values", "filled"), ("probabilities",)),
+}
+"""Names of the inputs and outputs of each graph; shapes are those of `stm_jax.exported`."""
+
+
+def export_onnx(
+    model: Model, folder: pathlib.Path, sizes: Sizes, *, about: str = ""
+) -> list[pathlib.Path]:
+    """Writes memorize.onnx and segment.onnx, float32, weights within.
+
+    Frames are uint8 of one size. The memory is read densely: all `slots` at once, of which those
+    that are not `filled` weigh 0.
+
+    Args:
+        model: The network.
+        folder: Where the files are written.
+        sizes: What frames, how many objects, how long a memory; `size` must be given.
+        about: A line on where the weights come from.
+
+    Raises:
+        InputError: jax2onnx is not installed.
+        OSError: They cannot be written.
+    """
+    try:
+        import onnx
+        from jax2onnx import to_onnx
+    except ImportError as error:
+        raise InputError(
+            "ONNX needs jax2onnx: pip install 'stm_jax[onnx]' && pip install --no-deps jax2onnx"
+        ) from error
+    assert sizes.size is not None
+    recipe = Recipe(model.config, EveryNth(), jax.numpy.dtype("float32"), None, Dense())
+    made = programs(recipe, model.variables, sizes, unrolled=True)
+    weights = named(model.variables)
+    description = {
+        "stm_jax": __version__,
+        "licence": LICENCE,
+        "about": about,
+        **dataclasses.asdict(sizes),
+        "config": dataclasses.asdict(model.config),
+    }
+    files = []
+    for name, (inputs, outputs) in GRAPHS.items():
+        program = made[name]
+        graph: Any = to_onnx(
+            functools.partial(program.function, weights),
+            inputs=program.arguments[1:],
+            model_name=f"stm_jax_{name}",
+            opset=OPSET,
+            input_names=inputs,
+            output_names=outputs,
+        )
+        onnx.helper.set_model_props(graph, {"stm_jax": json.dumps(description)})
+        path = folder / f"{name}.onnx"
+        with writing_whole(path) as temporary:
+            temporary.write_bytes(graph.SerializeToString())
+        files.append(path)
+    return files
