@@ -4,7 +4,7 @@
     python tools/speed/paint_page.py ADDRESS
     python tools/speed/paint_page.py ADDRESS --footprint
 
-It paints over frame 0. With --footprint it shows all frames instead, one after the other, and prints
+It paints over frame 0. With --footprint it shows all frames instead, one after the other, and tells
 how much memory the browser's processes have by then (Linux only). Needs Chromium, chromedriver and
 pip install 'stm_jax[browser]'.
 """
