@@ -243,8 +243,7 @@ def _decode(
             if stream.width * stream.height > MAX_PIXELS:
                 raise InputError(f"{path} has more than {MAX_PIXELS} pixels a frame: scale it down")
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # also of later frames
-            # From a keyframe on few frames are wanted, and threads of frames would decode more.
-            stream.thread_type = "AUTO" if begin is None else "SLICE"
+            stream.thread_type = "AUTO"
             tone_map = None
             if begin is not None:
                 container.seek(begin, stream=stream)
