@@ -15,13 +15,14 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # they share a GPU as well
+# LLVM optimises less, which halves the time of a training step's compilation.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import jax
 
+XLA_FLAGS = os.environ["XLA_FLAGS"]
+"""Of this session; processes that compare themselves with it or with each other have them too."""
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
-
-QUICKLY_COMPILED = "--xla_backend_optimization_level=0"
-"""Among XLA_FLAGS: LLVM optimises less, which halves the time of a training step's compilation."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -20,6 +20,7 @@ from stm_jax.data.image_files import read_rgb
 from stm_jax.data.masks import read_mask
 from stm_jax.infer.segmenter import Segmenter
 from tests.benchmark_trees import davis2017, run_elsewhere, write_palette, youtube_vos
+from tests.conftest import XLA_FLAGS
 from tests.lively import lively_model
 
 TIMES = ("seconds", "segment_seconds", "compile_seconds", "compiles")
@@ -285,7 +286,7 @@ def test_changed_data_and_masks_of_others_are_refused(data, davis_run, tmp_path,
 def test_two_devices_give_the_same_masks(data, davis_run, tmp_path):
     out = tmp_path / "out"
     program = "import sys; from stm_jax.cli import main; sys.exit(main())"
-    flags = "--xla_force_host_platform_device_count=2"
+    flags = f"--xla_force_host_platform_device_count=2 {XLA_FLAGS}"
     given = arguments(data, out, "davis", "--devices", "2")
     done = run_elsewhere(program, given, XLA_FLAGS=flags)
     assert done.returncode == 0, done.stderr

@@ -24,7 +24,7 @@ import pytest
 
 import stm_jax
 from tests import kill_campaign
-from tests.conftest import PROJECT, QUICKLY_COMPILED
+from tests.conftest import PROJECT, XLA_FLAGS
 from tests.test_clips import write_clips
 
 RECIPE = """
@@ -61,7 +61,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
             "PYTHONPATH": str(PROJECT),
             "JAX_PLATFORMS": "cpu",
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "XLA_FLAGS": f"{count} {QUICKLY_COMPILED}",
+            "XLA_FLAGS": f"{count} {XLA_FLAGS}",
         }
         return subprocess.Popen(
             [sys.executable, "-c", COMMAND, "train", *map(str, arguments)],

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.conftest import PROJECT, QUICKLY_COMPILED
+from tests.conftest import PROJECT, XLA_FLAGS
 
 
 def start(out: pathlib.Path, devices: int, *words: str) -> subprocess.Popen:
@@ -17,7 +17,7 @@ def start(out: pathlib.Path, devices: int, *words: str) -> subprocess.Popen:
     environment = os.environ | {
         "PYTHONPATH": str(PROJECT),
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {QUICKLY_COMPILED}",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {XLA_FLAGS}",
     }
     return subprocess.Popen(
         command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, text=True

@@ -112,6 +112,8 @@ def given_head_that_lies(folder: pathlib.Path, rng: np.random.Generator) -> Atte
         path.write_bytes(struct.pack("<Q", pick(rng, (0, 1, 2**31, 2**63, 2**64 - 1))) + body[:99])
         return Attempt(lambda: load(path), told=("w.safetensors",))
     elif kind == 10:
+        if body[slice(*entry["data_offsets"])] == body[slice(*head[other]["data_offsets"])]:
+            raise Skipped  # two single numbers, which are the same
         head[name], head[other] = head[other], head[name]
     else:
         body = body[: int(rng.integers(len(body)))]

@@ -2,9 +2,9 @@
 
     stm-jax paint VIDEO --no-browser        # prints the address
     python tools/speed/paint_page.py ADDRESS
-    python tools/speed/paint_page.py ADDRESS --memory
+    python tools/speed/paint_page.py ADDRESS --footprint
 
-It paints over frame 0. With --memory it shows all frames instead, one after the other, and prints
+It paints over frame 0. With --footprint it shows all frames instead, one after the other, and tells
 how much memory the browser's processes have by then (Linux only). Needs Chromium, chromedriver and
 pip install 'stm_jax[browser]'.
 """
@@ -69,8 +69,8 @@ class Options:
 
     address: tyro.conf.Positional[str]
     """Of the page."""
-    memory: bool = False
-    """Measure memory."""
+    footprint: bool = False
+    """Measure the memory of the browser."""
 
 
 def told(times: list[float]) -> str:
@@ -116,7 +116,7 @@ def main(options: Options) -> None:
     try:
         driver.get(options.address)
         driver.find_element("css selector", '#picture[data-frame="0"]')
-        if options.memory:
+        if options.footprint:
             print_memory(driver)
             return
         for size in (10, 30, 100):
