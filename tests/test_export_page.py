@@ -11,8 +11,8 @@ PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "export.md"
 def test_the_page_runs_as_it_stands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = PAGE.read_text(encoding="utf-8")
-    assert "stm-jax export stm-r18 rabbit.zip\n" in text
-    assert main(["export", "stm-r18", "rabbit.zip"]) == 0
+    assert "stm-jax export rabbit.zip\n" in text
+    assert main(["export", "rabbit.zip"]) == 0
     found = blocks(PAGE)
     assert sum(block.count("\nassert ") for block in found) >= 1
     names = {"__name__": "export"}

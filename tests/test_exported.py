@@ -1,6 +1,5 @@
 """Exported networks: they answer as the library does, without it, and say what is wrong."""
 
-import dataclasses
 import json
 import pathlib
 import subprocess
@@ -20,11 +19,18 @@ from stm_jax.errors import InputError
 from stm_jax.export.programs import Sizes
 from stm_jax.export.stablehlo import export_stablehlo
 from stm_jax.exported.bundle import DESCRIPTION, TEST, WEIGHTS
+from stm_jax.infer.stream import Recipe
+from stm_jax.memory import EveryNth, Fifo
 from stm_jax.nn.model import Model
+from stm_jax.reads import TopK
 from tests.lively import lively_model
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
 OBJECTS, EVERY = 2, 2
+
+
+def recipe(dtype: str = "float32") -> Recipe:
+    return Recipe(lively_model().config, EveryNth(EVERY), jnp.dtype(dtype), None)
 
 
 def clip(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -41,7 +47,7 @@ def made(request, tmp_path_factory) -> tuple[pathlib.Path, tuple[int, int]]:
     size = (30, 42) if request.param == "one size" else None
     path = tmp_path_factory.mktemp("export") / "tiny.zip"
     sizes = Sizes(size, OBJECTS, slots=4)
-    export_stablehlo(lively_model(), path, sizes, memorize_every=EVERY)
+    export_stablehlo(lively_model(), recipe(), path, sizes)
     return path, size or (32, 48)
 
 
@@ -107,9 +113,11 @@ def test_one_file_is_for_three_platforms(made, loaded):
 
 def test_bfloat16_stays_near(tmp_path):
     path = tmp_path / "half.zip"
-    export_stablehlo(lively_model(), path, Sizes((32, 48), OBJECTS, 4), dtype="bfloat16")
+    export_stablehlo(lively_model(), recipe("bfloat16"), path, Sizes((32, 48), OBJECTS, 4))
     frames, mask = clip(32, 48)
-    segmenter = stm_jax.Segmenter(lively_model(), dtype="bfloat16", capacity=4)
+    segmenter = stm_jax.Segmenter(
+        lively_model(), memorize_every=EVERY, dtype="bfloat16", capacity=4
+    )
     ids = np.stack(list(exported.load(path).follow(frames, mask)))
     assert np.array_equal(ids, segmenter.segment(frames, mask))
 
@@ -132,7 +140,7 @@ def with_description(path: pathlib.Path, out: pathlib.Path, **fields: object) ->
 
 def with_other_weights(path: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
     variables = jax.tree.map(lambda a: a + 1, lively_model().variables)
-    export_stablehlo(Model(lively_model().config, variables), out, Sizes((32, 32), 2, 4))
+    export_stablehlo(Model(lively_model().config, variables), recipe(), out, Sizes((32, 32), 2, 4))
     with zipfile.ZipFile(out) as archive:
         weights = archive.read(WEIGHTS)
     return rewritten(path, out, **{WEIGHTS: weights})
@@ -219,20 +227,29 @@ def test_frames_and_masks_that_do_not_fit_are_told(made, loaded):
         list(loaded.follow(frames, mask))
 
 
-def test_the_command_writes_it_with_weights_beside(tmp_path, capsys):
-    stm_jax.save(lively_model(), tmp_path / "tiny.safetensors")
-    out = tmp_path / "out.zip"
-    words = [str(tmp_path / "tiny.safetensors"), str(out), "--size", "48x32", "--weights-beside"]
-    assert main(["export", *words, "--objects", "2", "--platforms", "cpu"]) == 0
+def test_the_command_writes_it_with_weights_beside_and_another_memory(tmp_path, capsys):
+    weights, out = tmp_path / "tiny.safetensors", tmp_path / "out.zip"
+    stm_jax.save(lively_model(), weights)
+    words = ["export", str(out), "--weights", str(weights), "--frames", "48x32"]
+    more = ["--objects", "2", "--platforms", "cpu", "--memory", "fifo", "frames=3"]
+    more += ["--read", "top-k", "k=4", "--size", "24", "--weights-beside"]
+    assert main([*words, *more]) == 0
     assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
         str(out),
         str(tmp_path / "out.safetensors"),
     ]
     loaded = exported.load(out)
     frames, mask = clip(32, 48)
-    assert len(list(loaded.follow(frames, mask))) == len(frames)
-    assert dataclasses.asdict(loaded.description)["weights"] == "out.safetensors"
-    assert main(["export", *words[:2], "--size", "48*32"]) == 2
+    segmenter = stm_jax.Segmenter(
+        lively_model(), memory=Fifo(3), read=TopK(4), short_side=24, capacity=6
+    )
+    ids = np.stack(list(loaded.follow(frames, mask)))
+    assert np.array_equal(ids, segmenter.segment(frames, mask))
+    assert loaded.description.weights == "out.safetensors"
+    assert loaded.description.memory == {"type": "Fifo", "frames": 3}
+    assert main([*words[:-1], "48*32"]) == 2
     assert "give it as 854x480, or any" in capsys.readouterr().err
-    assert main(["export", "run", "out.safetensors"]) == 2
+    assert main([*words[:4], "--size", "24"]) == 2
+    assert "frames of any size" in capsys.readouterr().err
+    assert main(["export", "out.safetensors"]) == 2
     assert "stm-jax convert writes" in capsys.readouterr().err

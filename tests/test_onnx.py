@@ -25,8 +25,9 @@ def graphs(tmp_path_factory) -> pathlib.Path:
     pytest.importorskip("jax2onnx", reason="needs jax2onnx: see docs/export.md")
     folder = tmp_path_factory.mktemp("onnx")
     stm_jax.save(lively_model(), folder / "tiny.safetensors")
-    words = [str(folder / "tiny.safetensors"), str(folder / "graphs"), "--format", "onnx"]
-    assert main(["export", *words, "--size", f"{SIZE[1]}x{SIZE[0]}", "--objects", "3"]) == 0
+    words = [str(folder / "graphs"), "--weights", str(folder / "tiny.safetensors")]
+    words += ["--format", "onnx", "--frames", f"{SIZE[1]}x{SIZE[0]}", "--objects", "3"]
+    assert main(["export", *words]) == 0
     return folder / "graphs"
 
 
@@ -56,15 +57,15 @@ def test_graphs_say_what_they_are(graphs):
 
 
 WRONG = {
-    "no size": ([], "give --size"),
-    "half precision": (["--size", "42x30", "--dtype", "bfloat16"], "--dtype is not for ONNX"),
-    "platforms": (["--size", "42x30", "--platforms", "tpu"], "--platforms is not for ONNX"),
+    "no size": ([], "give it, as in --frames 854x480"),
+    "half precision": (["--frames", "42x30", "--dtype", "bfloat16"], "--dtype is not for ONNX"),
+    "platforms": (["--frames", "42x30", "--platforms", "tpu"], "--platforms is not for ONNX"),
 }
 
 
 @pytest.mark.parametrize("kind", WRONG)
 def test_what_onnx_cannot_is_told(kind, tmp_path, capsys):
     more, told = WRONG[kind]
-    words = ["export", "stm-r18", str(tmp_path / "out"), "--format", "onnx", *more]
+    words = ["export", str(tmp_path / "out"), "--format", "onnx", *more]
     assert main(words) == 2
     assert told in capsys.readouterr().err

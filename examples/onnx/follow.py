@@ -1,6 +1,6 @@
 """Follows objects through a folder of frames with ONNX graphs: NumPy and onnxruntime, no JAX.
 
-    stm-jax export stm-r18 onnx-r18 --format onnx --size 768x432
+    stm-jax export onnx-r18 --format onnx --frames 768x432
     pip install numpy pillow onnxruntime
     python follow.py onnx-r18 frames first_mask.png result
 

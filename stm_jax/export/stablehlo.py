@@ -9,27 +9,28 @@ import jax.export
 import numpy as np
 import safetensors.numpy
 
+from stm_jax.catalogue import noted
+from stm_jax.errors import InputError
 from stm_jax.export.programs import Sizes, named, programs
 from stm_jax.exported.bundle import WEIGHTS, Description, digest_of, write
 from stm_jax.files import write_whole
 from stm_jax.infer.stream import Recipe
-from stm_jax.memory.rules.every_nth import EveryNth
 from stm_jax.nn.model import Model
 from stm_jax.version import __version__
 
 LICENCE = "Apache-2.0"
+PLATFORMS = ("cpu", "cuda", "tpu")
 TEST_SIZE = (64, 96)
 """Of the test's frames where a program takes any."""
 
 
 def export_stablehlo(
     model: Model,
+    recipe: Recipe,
     path: pathlib.Path,
     sizes: Sizes,
     *,
-    memorize_every: int = 5,
-    dtype: str = "float32",
-    platforms: Sequence[str] = ("cpu", "cuda", "tpu"),
+    platforms: Sequence[str] = PLATFORMS,
     beside: pathlib.Path | None = None,
     about: str = "",
 ) -> Description:
@@ -37,18 +38,19 @@ def export_stablehlo(
 
     Args:
         model: The network.
+        recipe: Memory, read, precision and working size of its step.
         path: The archive.
         sizes: What frames, how many objects, how long a memory.
-        memorize_every: Which frames `step` remembers.
-        dtype: What the programs compute in: float32 or bfloat16.
         platforms: What they are lowered for, any of cpu, cuda, rocm and tpu.
         beside: Where the weights are written, in the archive's folder; None for within.
         about: A line on where the weights come from.
 
     Raises:
+        InputError: Frames of any size are to be worked on at another size than their own.
         OSError: It cannot be written.
     """
-    recipe = Recipe(model.config, EveryNth(memorize_every), jax.numpy.dtype(dtype), None)
+    if sizes.size is None and recipe.short_side is not None:
+        raise InputError("frames of any size are segmented at their own: give one, or no --size")
     made = programs(recipe, model.variables, sizes)
     serialized = {
         name: bytes(
@@ -70,8 +72,10 @@ def export_stablehlo(
         size=sizes.size,
         objects=sizes.objects,
         slots=sizes.slots,
-        memorize_every=memorize_every,
-        dtype=dtype,
+        memory=noted(recipe.memory),
+        read=noted(recipe.read),
+        short_side=recipe.short_side,
+        dtype=str(recipe.dtype),
         platforms=tuple(platforms),
         weights=WEIGHTS if beside is None else beside.name,
         digest=digest_of(weights),

@@ -14,6 +14,7 @@ import json
 import pathlib
 import zipfile
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -46,7 +47,9 @@ class Description:
         size: Rows and columns of the frames; None for any that are multiples of 16.
         objects: How many objects it has room for.
         slots: How many frames its memory has room for.
-        memorize_every: Which frames `step` remembers.
+        memory: What `step` remembers: the rule or the store and its knobs.
+        read: How `step` reads it; None for the default.
+        short_side: The shorter side that `step` works at; None for the frames' own.
         dtype: What it computes in.
         platforms: What the programs are for: cpu, cuda, tpu.
         weights: The name of the file of weights in the archive, or beside it.
@@ -62,7 +65,9 @@ class Description:
     size: tuple[int, int] | None
     objects: int
     slots: int
-    memorize_every: int
+    memory: dict[str, Any]
+    read: dict[str, Any] | None
+    short_side: int | None
     dtype: str
     platforms: tuple[str, ...]
     weights: str

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from stm_jax.annotate.annotator import Annotator
     from stm_jax.infer.averaged import AveragedSegmenter
     from stm_jax.infer.segmenter import Segmenter
+    from stm_jax.infer.stream import Recipe
     from stm_jax.memory.protocol import Memory
     from stm_jax.nn.model import Model
     from stm_jax.reads.protocol import Read
@@ -113,6 +114,15 @@ class LoadedModel:
             "size": self.options.size,
             "dtype": self.options.dtype,
         }
+
+    def recipe(self) -> "Recipe":
+        """Returns what decides the program of a step."""
+        import jax.numpy as jnp
+
+        from stm_jax.infer.stream import Recipe
+
+        dtype = jnp.dtype(self.options.dtype)
+        return Recipe(self.model.config, self.memory, dtype, self.options.size, self.read)
 
     def segmenter(
         self,
