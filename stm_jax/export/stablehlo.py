@@ -72,7 +72,7 @@ def export_stablehlo(
         size=sizes.size,
         objects=sizes.objects,
         slots=sizes.slots,
-        memory=noted(recipe.memory),
+        memory=noted(recipe.memory) or {},
         read=noted(recipe.read),
         short_side=recipe.short_side,
         dtype=str(recipe.dtype),
