@@ -13,6 +13,8 @@ import os
 import pathlib
 import secrets
 import stat
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -21,6 +23,12 @@ from stm_jax.text import spreadsheet_cell, utf_8
 
 UNFINISHED = ".stm-jax-????????.tmp"
 """The pattern of temporary names, of random numbers: no file of anyone else is called so."""
+
+DAMAGED_ARCHIVE = (
+    *(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error),
+    RuntimeError,  # it says that it is encrypted, or of a later version of the format
+)
+"""What reading a damaged zip archive raises, an .npz file's as well."""
 
 KINDS = {
     stat.S_ISDIR: "a folder: give the name of a file in it",

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from stm_jax.data import whole_png
-from stm_jax.data.image_files import read_rgb, size_of
+from stm_jax.data.image_files import animation, read_rgb, size_of
 from stm_jax.data.samples import Sample
 from stm_jax.errors import InputError
 from stm_jax.report.pictures import whole_picture
@@ -107,16 +107,27 @@ def test_a_link_to_nothing_is_named(tmp_path):
     assert "link to nothing" in refused(read_rgb, tmp_path / "0.png")
 
 
-def test_a_png_that_was_changed_or_lacks_rows_is_told(tmp_path):
+@pytest.mark.parametrize("read", READERS)
+def test_a_png_that_was_changed_or_lacks_rows_is_told(tmp_path, read):
     path, pixels = tmp_path / "frame.png", np.full((30, 20), 7, np.uint8)
     path.write_bytes(drawn.png(20, 30, zlib.compress(drawn.rows(pixels))))
     assert (read_rgb(path) == 7).all()
     path.write_bytes(drawn.png(20, 30, zlib.compress(drawn.rows(pixels[:29]))))
-    assert "rows are missing" in refused(read_rgb, path)
+    assert "rows are missing" in refused(read, path)
     whole = bytearray(drawn.png(20, 30, zlib.compress(drawn.rows(pixels), 0)))
     whole[200] ^= 1
     path.write_bytes(whole)
-    assert "check sum" in refused(read_rgb, path)
+    assert "check sum" in refused(read, path)
+
+
+def test_a_changed_picture_of_an_animation_is_told(tmp_path):
+    frames = [Image.fromarray(np.full((30, 20, 3), 7 * i, np.uint8)) for i in range(3)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:], compress_level=0)
+    assert len(list(animation(tmp_path / "a.png"))) == 3
+    changed = bytearray((tmp_path / "a.png").read_bytes())
+    changed[changed.rindex(b"fdAT") + 20] ^= 1
+    (tmp_path / "a.png").write_bytes(changed)
+    assert "check sum" in refused(lambda path: list(animation(path)), tmp_path / "a.png")
 
 
 def test_the_last_row_may_have_the_colour_that_looks_for_missing_ones(tmp_path):

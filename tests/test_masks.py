@@ -4,6 +4,7 @@ import errno
 import pathlib
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
@@ -198,6 +199,20 @@ def test_soft_edges_of_one_object_are_cut_at_half(tmp_path, mode, ending):
     Image.fromarray(soft).convert(mode).save(path)
     mask = read_hand_mask(path)
     assert mask.kind == SOFT and almost(mask.ids, (soft >= 128).astype(np.uint8))
+
+
+def test_edges_of_several_objects_that_share_a_colour_are_none(tmp_path):
+    """Of few colours in an editor's picture, one stands for edges of different objects."""
+    ids = np.zeros((160, 200), np.uint8)
+    for number, left in enumerate((8, 72, 136)):
+        ids[20:140, left : left + 50] = number + 1
+    ids[:, 96:104] = 0
+    colours = np.array([[0, 0, 0], [31, 196, 134], [93, 187, 228], [104, 153, 18]], np.uint8)
+    small = cv2.resize(colours[ids], (50, 40), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(small, (3, 3), 0)
+    image = Image.fromarray(soft).quantize(10, dither=Image.Dither.NONE)
+    image.save(tmp_path / "mask.png")
+    assert read_hand_mask(tmp_path / "mask.png").object_ids == (1, 2, 3)
 
 
 def test_faint_edges_are_no_objects(tmp_path):

@@ -15,7 +15,6 @@ Probabilities are kept as `stm_jax.results.probabilities` has them, here and the
 
 import pathlib
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -29,6 +28,7 @@ from stm_jax.data.masks import encoded_mask
 from stm_jax.data.truth_masks import read_truth
 from stm_jax.errors import InputError
 from stm_jax.files import (
+    DAMAGED_ARCHIVE,
     flush,
     is_whole_png,
     remove_unfinished,
@@ -52,8 +52,6 @@ WRITTEN = (
     *reversed(FOLDERS),
 )
 """Patterns of all files of a session, folders after what is in them."""
-
-DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class SessionFolder:
@@ -254,5 +252,5 @@ class SessionFolder:
         try:
             with np.load(path, allow_pickle=False) as saved:
                 return dict(saved)
-        except DAMAGED:
+        except DAMAGED_ARCHIVE:
             return None

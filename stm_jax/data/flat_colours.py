@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from stm_jax.data.mask_values import packed, used
+from stm_jax.data.mask_values import VOID, packed, used
 
 MOST_COLOURS = 13  # a dozen objects and the background
 NEAR = 24  # a channel's distance at which a colour counts as that of its neighbours
@@ -71,7 +71,8 @@ def edge_colours(
     """Returns which labels are but the edges between others, smoothed, and no objects.
 
     They fill no square of 3x3 pixels, and several of them have a colour between those of two that
-    do, and lie mostly where two of these meet.
+    do, or among those of several (an editor that saves few colours puts edges of different objects
+    together), and lie mostly where two of these meet.
     """
     square = np.ones((3, 3), np.uint8)
     values = labels.astype(np.uint8)
@@ -87,7 +88,7 @@ def edge_colours(
     surely = [
         i
         for i in others
-        if _is_mixed(colours[i].astype(int), solid)
+        if (_is_mixed(colours[i].astype(int), solid) or _is_among(colours[i].astype(int), solid))
         and np.mean(between, where=values == i) >= MEETING
     ]
     return others if len(surely) > 1 else set()  # one alone may be an outline
@@ -102,6 +103,16 @@ def _is_mixed(colour: np.ndarray, others: list[np.ndarray]) -> bool:
         if np.abs(a + share * (b - a) - colour).max() <= EXACT:
             return True
     return False
+
+
+def _is_among(colour: np.ndarray, others: list[np.ndarray]) -> bool:
+    """Whether a colour, far from each of the others, is a mean of them with some weights."""
+    import scipy.optimize  # only pictures with soft edges need it
+
+    if min(np.abs(colour - other).max() for other in others) < 2 * EXACT:
+        return False
+    points = np.vstack([np.transpose(others), np.full(len(others), VOID)])  # weights that sum to 1
+    return bool(scipy.optimize.nnls(points, np.append(colour, VOID))[1] <= EXACT)
 
 
 def _unpacked(codes: np.ndarray) -> UInt8[np.ndarray, "colours 3"]:

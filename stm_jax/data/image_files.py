@@ -10,10 +10,18 @@ from typing import Protocol
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin
+from PIL import (
+    ExifTags,
+    Image,
+    ImageFile,
+    ImageOps,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH
 
-from stm_jax.data.whole_png import load_whole
+from stm_jax.data.whole_png import check_unchanged, load_whole
 from stm_jax.errors import InputError
 from stm_jax.files import check_is_file, write_whole
 
@@ -21,6 +29,8 @@ from stm_jax.files import check_is_file, write_whole
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 SPREAD, SPREAD_BY = "values times", {"L;2": 85, "L;4": 17}
 """Of a PNG with 2 or 4 bits of grey: by what Pillow multiplies, noted in the picture's `info`."""
+LOSSY = "values are near to what they were"
+"""Of a picture that was compressed with losses, noted in its `info`: it can hold no ids."""
 ANIMATED = ("PNG", "WEBP", "GIF", "TIFF")  # a phone's JPEG may hold a preview besides
 
 
@@ -107,6 +117,8 @@ def open_image(path: Encoded) -> Image.Image:
     with opened(path) as image:
         tile = getattr(image, "tile", None)
         raw = tile[0].args if tile else None
+        if _is_lossy(image):
+            image.info[LOSSY] = True
         load_whole(image)
         if raw in SPREAD_BY:
             image.info[SPREAD] = SPREAD_BY[raw]
@@ -130,6 +142,7 @@ def animation(path: pathlib.Path) -> Iterator[tuple[UInt8[np.ndarray, "height wi
       InputError: as of `opened`.
     """
     with opened(path, several=True) as image:
+        check_unchanged(image)
         for index in range(getattr(image, "n_frames", 1)):
             image.seek(index)
             image.load()
@@ -179,7 +192,26 @@ def size_of(path: Encoded) -> tuple[int, int]:
 
 
 def _orientation(image: Image.Image) -> int:
+    if isinstance(image, PngImagePlugin.PngImageFile):
+        load_whole(image)  # EXIF may follow the picture: Pillow would decode it, and check nothing
     return image.getexif().get(ExifTags.Base.Orientation, 1)
+
+
+def _is_lossy(image: Image.Image) -> bool:
+    """Whether an open picture was compressed as JPEG is, or WebP that is not asked to be exact."""
+    if isinstance(image, WebPImagePlugin.WebPImageFile) and image.fp is not None:
+        image.fp.seek(0)
+        return b"VP8L" not in _chunks_of_riff(image.fp.read())
+    return image.format in ("JPEG", "MPO") or "jpeg" in str(image.info.get("compression"))
+
+
+def _chunks_of_riff(content: bytes) -> Iterator[bytes]:
+    """Yields the names of the chunks in a RIFF file, as WebP is one."""
+    at = 12
+    while at + 8 <= len(content):
+        yield content[at : at + 4]
+        length = int.from_bytes(content[at + 4 : at + 8], "little")
+        at += 8 + length + length % 2
 
 
 def _turned(image: Image.Image) -> bool:

@@ -11,6 +11,7 @@ from stm_jax.errors import InputError
 MAX_OBJECTS = 64  # more than any data set has, fewer than the values of a photograph
 VOID = 255
 NOISE = 48  # grey levels by which JPEG may change black and white
+BLACK_NOISE = 3  # grey levels that JPEG and WebP make of black alone
 COLOUR_NOISE = 12  # levels by which JPEG and WebP may colour what is grey
 HALF = 128  # from here on, a soft edge is the object
 SAVE_AS = "save it as a palette PNG, or with grey values 0 and 255 (one object) or 0, 1, 2, ..."
@@ -69,6 +70,22 @@ def flattened(image: Image.Image) -> np.ndarray:
     channels = np.array(image.convert("LA" if grey else "RGBA"))
     colour = channels[..., :-1] * (channels[..., -1:] >= 128)
     return colour[..., 0] if grey else colour
+
+
+def without_noise(values: np.ndarray, path: Encoded) -> np.ndarray:
+    """Returns the grey values (height, width) of a lossy picture, with what is nearly black as 0.
+
+    Raises:
+      InputError: None is near to white, so they were ids, of which losses make others.
+    """
+    highest = values.max(initial=0)
+    if BLACK_NOISE < highest <= MAX_OBJECTS:
+        raise InputError(
+            f"{path} has small grey values, and was compressed with losses, which make other ids"
+            f" of ids: {SAVE_AS}"
+        )
+    black = values <= (NOISE if highest > MAX_OBJECTS else BLACK_NOISE)
+    return np.where(black, values.dtype.type(0), values)
 
 
 def samples_of(image: Image.Image) -> np.ndarray:

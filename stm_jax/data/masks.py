@@ -7,7 +7,7 @@ The kind of a mask by hand is found by one table, and said:
 | palette, any colours | its indices are the objects; black and white only: white is the object |
 | palette whose further colours are but soft edges | as flat colours |
 | black and white, also with soft edges or saved as JPEG | white is the object, cut at half |
-| grey, small values | they are the objects, up to 64 |
+| grey, small values, in a format without losses | they are the objects, up to 64 |
 | colours of the DAVIS palette | their ids |
 | flat colours on black, or one on white, also with soft edges | one object each, in a fixed order |
 | transparent around an object | what is opaque is the object |
@@ -24,7 +24,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from stm_jax.data.flat_colours import edge_colours, flat_colours
-from stm_jax.data.image_files import Encoded, encoded_png, open_image
+from stm_jax.data.image_files import LOSSY, Encoded, encoded_png, open_image
 from stm_jax.data.mask_values import (
     HALF,
     MAX_OBJECTS,
@@ -38,6 +38,7 @@ from stm_jax.data.mask_values import (
     packed,
     samples_of,
     used,
+    without_noise,
 )
 from stm_jax.data.palette import davis_palette
 from stm_jax.errors import InputError
@@ -92,10 +93,10 @@ def read_hand_mask(path: Encoded) -> HandMask:
     if image.mode in ("P", "PA", "LA", "La", "RGBA", "RGBa"):
         return _of_transparent(image, path)
     if image.mode == "L" and "transparency" not in image.info:
-        return _of_grey(samples_of(image), path)
+        return _of_grey(samples_of(image), path, _is_lossy(image))
     if image.mode in ("1", "L") or image.mode.startswith("I"):
         return _of_grey(flattened(image), path)
-    return _of_colour(flattened(image), path)
+    return _of_colour(flattened(image), path, _is_lossy(image))
 
 
 def read_mask(path: pathlib.Path) -> Ids:
@@ -142,6 +143,10 @@ def encoded_mask(ids: UInt8[np.ndarray, "height width"]) -> bytes:
     return encoded_png(image)
 
 
+def _is_lossy(image: Image.Image) -> bool:
+    return LOSSY in image.info
+
+
 def _of_palette(image: Image.Image, path: Encoded) -> HandMask:
     indices = np.array(image)
     shown = used(indices)
@@ -158,7 +163,8 @@ def _of_palette(image: Image.Image, path: Encoded) -> HandMask:
     return HandMask(_ids(indices, path), "palette picture")
 
 
-def _of_grey(grey: np.ndarray, path: Encoded) -> HandMask:
+def _of_grey(grey: np.ndarray, path: Encoded, lossy: bool = False) -> HandMask:
+    grey = without_noise(grey, path) if lossy else grey
     highest = int(grey.max(initial=0))
     if grey.dtype != np.uint8:
         if not 0 <= grey.min(initial=0) <= highest < 2**16:
@@ -202,7 +208,7 @@ def _of_transparent(image: Image.Image, path: Encoded) -> HandMask:
         colour = rgba[..., :3]
         if image.mode in ("LA", "La"):
             return _of_grey(colour[..., 0], path)
-        return _of_colour(colour, path)
+        return _of_colour(colour, path, _is_lossy(image))
     if not opaque.any():
         return HandMask(np.zeros(opaque.shape, np.uint8), "transparent picture")
     if image.mode == "P":
@@ -215,10 +221,12 @@ def _of_transparent(image: Image.Image, path: Encoded) -> HandMask:
     colour = rgba[..., :3] * opaque[..., None]
     if image.mode in ("LA", "La"):
         return _of_grey(colour[..., 0], path)
-    return _of_colour(colour, path)
+    return _of_colour(colour, path, _is_lossy(image))
 
 
-def _of_colour(rgb: UInt8[np.ndarray, "height width 3"], path: Encoded) -> HandMask:
+def _of_colour(
+    rgb: UInt8[np.ndarray, "height width 3"], path: Encoded, lossy: bool = False
+) -> HandMask:
     codes, where = np.unique(packed(rgb), return_inverse=True)
     where = where.reshape(rgb.shape[:2])
     colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(np.uint8)
@@ -227,7 +235,7 @@ def _of_colour(rgb: UInt8[np.ndarray, "height width 3"], path: Encoded) -> HandM
         return HandMask(_ids(ids[where], path), "colours of DAVIS")
     grey = as_grey(rgb)
     if grey is not None:
-        return _of_grey(grey, path)
+        return _of_grey(grey, path, lossy)
     found = flat_colours(rgb)
     if found is None:
         raise InputError(

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from stm_jax.data.flat_colours import flat_colours
-from stm_jax.data.image_files import Encoded, open_image
+from stm_jax.data.image_files import LOSSY, Encoded, open_image
 from stm_jax.data.mask_values import (
     COLOUR_NOISE,
     HALF,
@@ -27,6 +27,7 @@ from stm_jax.data.mask_values import (
     is_soft,
     packed,
     samples_of,
+    without_noise,
 )
 from stm_jax.errors import InputError
 
@@ -60,12 +61,12 @@ def read_truth(path: Encoded, merged: bool = False) -> UInt8[np.ndarray, "height
         return np.array(image, np.uint8)
     if image.mode == "F":
         raise InputError(f"{path} holds real numbers, not object ids: {SAVE_AS}")
-    if image.mode == "L" or image.mode.startswith("I"):
+    if image.mode.startswith("I") or (image.mode == "L" and LOSSY not in image.info):
         return _ids_of_grey(samples_of(image), path)
     ids = _ids_of_davis(image)  # before grey, for one of its colours is grey
     if ids is not None:
         return ids
-    values = _grey_values(image)
+    values = _grey_values(image, path)
     return _ids_of_colour(image, path) if values is None else _ids_of_grey(values, path)
 
 
@@ -88,6 +89,7 @@ def are_merged(masks: Sequence[Encoded], where: str) -> bool:
             return False
         try:
             image = open_image(path)
+            values = _grey_values(image, path)
         except InputError:  # told by whoever needs it
             continue
         if image.mode == "P" and not is_grey_ramp(image):
@@ -96,7 +98,6 @@ def are_merged(masks: Sequence[Encoded], where: str) -> bool:
                 return False
             white |= VOID in used
             continue
-        values = _grey_values(image)
         if values is None:
             codes = set(np.unique(packed(flattened(image))).tolist()) - {0}
             if len(codes) != 1:
@@ -125,7 +126,7 @@ def is_grey_ramp(image: Image.Image) -> bool:
 def _one_object(image: Image.Image, path: Encoded) -> UInt8[np.ndarray, "height width"]:
     if image.mode == "P" and not is_grey_ramp(image):
         return _one(np.array(image))
-    values = _grey_values(image)
+    values = _grey_values(image, path)
     if values is None:
         return (_ids_of_colour(image, path, merged=True) > 0).astype(np.uint8)
     highest = values.max(initial=0)
@@ -192,18 +193,23 @@ def _ids_of_davis(image: Image.Image) -> UInt8[np.ndarray, "height width"] | Non
     return None if ids is None else ids[where.reshape(rgb.shape[:2])]
 
 
-def _grey_values(image: Image.Image) -> UInt8[np.ndarray, "height width"] | None:
-    """Returns the values from 0 to 255, 0 where it is transparent; None of a picture in colours."""
+def _grey_values(image: Image.Image, path: Encoded) -> UInt8[np.ndarray, "height width"] | None:
+    """Returns the values from 0 to 255, 0 where it is transparent; None of a picture in colours.
+
+    Raises:
+        InputError: As of `without_noise`, of a lossy picture.
+    """
     if image.mode == "1":
         return np.array(image, np.uint8) * np.uint8(VOID)
-    if image.mode in ("L", "P"):
+    if image.mode == "P" or (image.mode == "L" and LOSSY not in image.info):
         return np.array(image)
     if image.mode.startswith("I"):
         values = np.array(image)
         values = values >> 8 if values.max(initial=0) > VOID else values
         return np.clip(values, 0, VOID).astype(np.uint8)
     values = flattened(image)
-    return values if values.ndim == 2 else as_grey(values)
+    grey = values if values.ndim == 2 else as_grey(values)
+    return grey if grey is None or LOSSY not in image.info else without_noise(grey, path)
 
 
 def _read_mat(path: Encoded) -> UInt8[np.ndarray, "height width"]:

@@ -3,6 +3,7 @@
 import math
 import struct
 import zlib
+from typing import IO
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -22,10 +23,7 @@ def load_whole(image: Image.Image) -> None:
     if not isinstance(image, PngImagePlugin.PngImageFile) or not image.tile or image.fp is None:
         image.load()
         return
-    place = image.fp.tell()
-    image.fp.seek(0)
-    content = image.fp.read()
-    image.fp.seek(place)
+    content = _content_of(image.fp)
     data = _checked_data(content)
     last = (0, image.height - 1, image.width, image.height)
     if not image.info.get("interlace"):
@@ -39,15 +37,35 @@ def load_whole(image: Image.Image) -> None:
             raise ValueError("rows are missing")
 
 
+def check_unchanged(image: Image.Image) -> None:
+    """Raises ValueError if an open picture is a PNG, animated or not, whose data was changed."""
+    if isinstance(image, PngImagePlugin.PngImageFile) and image.fp is not None:
+        _checked_data(_content_of(image.fp))
+
+
+def _content_of(file: IO[bytes]) -> bytes:
+    """Returns all of an open file, which stays at its place."""
+    place = file.tell()
+    file.seek(0)
+    content = file.read()
+    file.seek(place)
+    return content
+
+
 def _checked_data(content: bytes) -> list[bytes]:
-    """Returns the compressed data in the chunks of a PNG; raises ValueError if it was changed."""
+    """Returns the compressed data in the chunks of a PNG; raises ValueError if it was changed.
+
+    The data of an animation's further pictures is looked at, too.
+    """
     found, at = [], 8
     while at + 12 <= len(content):
         (length,) = struct.unpack_from(">I", content, at)
         end = at + 8 + length
-        if content[at + 4 : at + 8] == b"IDAT":
-            if content[end : end + 4] != struct.pack(">I", zlib.crc32(content[at + 4 : end])):
-                raise ValueError("a check sum is wrong")
+        kind = content[at + 4 : at + 8]
+        check_sum = struct.pack(">I", zlib.crc32(content[at + 4 : end]))
+        if kind in (b"IDAT", b"fdAT") and content[end : end + 4] != check_sum:
+            raise ValueError("a check sum is wrong")
+        if kind == b"IDAT":
             found.append(content[at + 8 : end])
         at = end + 4
     return found

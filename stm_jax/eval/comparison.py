@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from stm_jax.checks import shown
 from stm_jax.errors import InputError
 from stm_jax.eval.scores import Key, Scores
 
@@ -67,8 +68,9 @@ def compare_runs(runs: Sequence[Scores], names: Sequence[str]) -> Comparison:
     for run, name in zip(runs[1:], names[1:], strict=True):
         if run.protocol != runs[0].protocol:
             raise InputError(
-                f"{name} is scored by the protocol {run.protocol}, {names[0]} by"
-                f" {runs[0].protocol}: their values mean different things, compare like with like"
+                f"{name} is scored by the protocol {shown(run.protocol)}, {names[0]} by"
+                f" {shown(runs[0].protocol)}: their values mean different things, compare like"
+                " with like"
             )
     common = [key for key in runs[0].objects if all(key in run.objects for run in runs)]
     if not common:

@@ -8,14 +8,12 @@ object_ids     (objects,) uint8, in that order
 
 import io
 import pathlib
-import zipfile
-import zlib
 
 import numpy as np
 from jaxtyping import Float, Float16, UInt8
 
 from stm_jax.errors import InputError
-from stm_jax.files import write_whole
+from stm_jax.files import DAMAGED_ARCHIVE, write_whole
 
 PROBABILITIES = "probabilities"  # the folder of these files
 STEPS = 2048  # of a probability
@@ -53,7 +51,7 @@ def read_probabilities(path: pathlib.Path) -> tuple[Probabilities, UInt8[np.ndar
     try:
         with np.load(path, allow_pickle=False) as arrays:
             probabilities, object_ids = arrays["probabilities"], arrays["object_ids"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGED_ARCHIVE as error:
         raise InputError(f"{path} holds no soft masks ({error}): make it again") from error
     if probabilities.ndim != 3 or object_ids.shape != (len(probabilities) - 1,):
         raise InputError(

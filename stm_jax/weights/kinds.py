@@ -6,6 +6,7 @@ import zipfile
 from typing import Literal
 
 from stm_jax.errors import InputError
+from stm_jax.files import DAMAGED_ARCHIVE
 
 Kind = Literal["pytorch", "npz", "safetensors"]
 ZIP, PICKLE, NAME_AT = b"PK\x03\x04", b"\x80", 30
@@ -45,5 +46,5 @@ def _members(path: pathlib.Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
-    except (OSError, zipfile.BadZipFile, ValueError):
+    except DAMAGED_ARCHIVE:
         return []  # cut off: the first member's name is told by the head

@@ -15,7 +15,6 @@ the disk, all at once, before the state is saved that counts them as done.
 import pathlib
 import sys
 import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,6 +24,7 @@ from jaxtyping import UInt8
 from stm_jax.data.masks import read_mask, write_mask
 from stm_jax.errors import InputError
 from stm_jax.files import (
+    DAMAGED_ARCHIVE,
     UNFINISHED,
     flush,
     hash_of_file,
@@ -179,7 +179,7 @@ class SegmentFolder(ResultsFolder):
             with np.load(self._state, allow_pickle=False) as saved:
                 arrays = dict(saved)
             frames, seconds = int(arrays.pop(FRAMES)), float(arrays.pop(SECONDS))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        except DAMAGED_ARCHIVE:
             print(f"{self._state} is damaged: starting anew", file=sys.stderr)
             return {}, 0, 0.0
         if not self._are_whole(name_of, frames, _can_be_read):
@@ -223,7 +223,7 @@ class SegmentFolder(ResultsFolder):
         try:
             with np.load(self._state, allow_pickle=False) as saved:
                 return int(saved[FRAMES])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        except DAMAGED_ARCHIVE:
             return 0
 
 
