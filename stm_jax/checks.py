@@ -75,10 +75,11 @@ def _check_value(value: Any, hint: Any, name: str) -> None:
     if dataclasses.is_dataclass(value):
         check_types(value, name)
     elif isinstance(value, dict):
+        of_each = typing.get_args(_in_union(hint, dict))[1]
         for key, each in value.items():
-            _check_value(each, typing.get_args(hint)[1], shown(f"{name}.{key}"))
+            _check_value(each, of_each, shown(f"{name}.{key}"))
     elif isinstance(value, tuple):
-        hints = _of_tuple(value, _tuple_in(hint))
+        hints = _of_tuple(value, _in_union(hint, tuple))
         for index, (each, of_each) in enumerate(zip(value, hints, strict=True)):
             _check_value(each, of_each, f"{name}.{index}")
 
@@ -117,10 +118,10 @@ def _fits(value: Any, hint: Any) -> bool:
     return hint is Any or isinstance(value, types.NoneType if hint is None else hint)
 
 
-def _tuple_in(hint: Any) -> Any:
-    """Returns the tuple among the kinds of a union, or what is given."""
+def _in_union(hint: Any, origin: type) -> Any:
+    """Returns the tuple or dict among the kinds of a union, or what is given."""
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        return next(each for each in typing.get_args(hint) if typing.get_origin(each) is tuple)
+        return next(each for each in typing.get_args(hint) if typing.get_origin(each) is origin)
     return hint
 
 

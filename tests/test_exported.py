@@ -246,7 +246,7 @@ def test_the_command_writes_it_with_weights_beside_and_another_memory(tmp_path, 
     ids = np.stack(list(loaded.follow(frames, mask)))
     assert np.array_equal(ids, segmenter.segment(frames, mask))
     assert loaded.description.weights == "out.safetensors"
-    assert loaded.description.memory == {"type": "Fifo", "frames": 3}
+    assert loaded.description.memory == {"type": "Fifo", "frames": 3, "every": 5}
     assert main([*words[:-1], "48*32"]) == 2
     assert "give it as 854x480, or any" in capsys.readouterr().err
     assert main([*words[:4], "--size", "24"]) == 2

@@ -11,7 +11,7 @@ import jax.export
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt8
 
-from stm_jax.infer.stream import Recipe, VideoState, advance, default_read
+from stm_jax.infer.stream import Recipe, VideoState, advance, default_read, nearest
 from stm_jax.nn.stm import decode, memorize, query
 from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
 from stm_jax.ops.padding import STRIDE, crop, pad, padding_to_stride
@@ -69,11 +69,13 @@ def programs(
     """
     height, width = sizes.symbols()
     shape = jax.ShapeDtypeStruct
-    padding = padding_to_stride(height, width)
-    features = tuple((n + a + b) // STRIDE for n, a, b in _padded((height, width), padding))
+    working = (height, width) if sizes.size is None else recipe.working_size(*sizes.size)
+    padding = padding_to_stride(*working)
+    features = tuple((n + a + b) // STRIDE for n, a, b in _padded(working, padding))
     weights = jax.tree.map(lambda a: shape(a.shape, a.dtype), named(variables))
     frame = shape((height, width, 3), jnp.uint8)
-    masks = shape((sizes.objects, height, width), jnp.float32)
+    given = shape((sizes.objects, height, width), jnp.float32)
+    masks = shape((sizes.objects, *working), jnp.float32)
     present = shape((sizes.objects,), jnp.bool)
     key, value = (
         shape((sizes.objects, sizes.slots, *features, channels), recipe.dtype)
@@ -88,7 +90,8 @@ def programs(
     ) -> Named:
         bank = _empty(recipe, sizes, features)
         numbers = (jnp.zeros((), jnp.int32), jnp.ones((), bool), jnp.zeros((), jnp.int32))
-        return named(VideoState(bank, frame, masks, present, *numbers))
+        small = masks if working == (height, width) else jnp.asarray(nearest(masks, working))
+        return named(VideoState(bank, frame, small, present, *numbers))
 
     like = _like(recipe, sizes)
 
@@ -133,9 +136,9 @@ def programs(
         exists = filled.any(axis=1)
         return softmax_over_objects(aggregate(crop(log_odds, padding), exists))
 
-    state = jax.eval_shape(begin, frame, masks, present)
+    state = jax.eval_shape(begin, frame, given, present)
     return {
-        "begin": Program(begin, (frame, masks, present)),
+        "begin": Program(begin, (frame, given, present)),
         "step": Program(step, (weights, state, frame)),
         "memorize": Program(remember, (weights, frame, masks)),
         "segment": Program(segment, (weights, frame, key, value, filled)),

@@ -64,9 +64,12 @@ class Exported:
         return self.programs["step"](self.weights, state, frame)
 
     def memorize(
-        self, frame: UInt8[np.ndarray, "h w 3"], masks: Float[np.ndarray, "objects h w"]
+        self, frame: UInt8[np.ndarray, "h w 3"], masks: Float[np.ndarray, "objects h2 w2"]
     ) -> tuple[Float[Array, "objects h16 w16 key"], Float[Array, "objects h16 w16 value"]]:
-        """Returns keys and values of a frame with its soft masks, for a memory of your own."""
+        """Returns keys and values of a frame with its soft masks, for a memory of your own.
+
+        The masks are of the frame's size, or of the one that was exported to work at.
+        """
         self._check(frame)
         return self.programs["memorize"](self.weights, frame, masks)
 
@@ -76,8 +79,11 @@ class Exported:
         keys: Float[np.ndarray, "objects slots h16 w16 key"],
         values: Float[np.ndarray, "objects slots h16 w16 value"],
         filled: Bool[np.ndarray, "objects slots"],
-    ) -> Float[Array, "1+objects h w"]:
-        """Returns the probabilities of background and objects, from what is in the memory."""
+    ) -> Float[Array, "1+objects h2 w2"]:
+        """Returns the probabilities of background and objects, from what is in the memory.
+
+        They are of the size of the masks that `memorize` takes.
+        """
         self._check(frame)
         return self.programs["segment"](self.weights, frame, keys, values, filled)
 
