@@ -9,6 +9,7 @@ import numpy as np
 from stm_jax.catalogue import noted
 from stm_jax.data.video_files import Frames, ImageFolder
 from stm_jax.files import hash_of_file
+from stm_jax.infer.openvino import OpenVino
 from stm_jax.infer.segmenter import DEFAULT_CAPACITY
 from stm_jax.memory.protocol import Memory
 from stm_jax.memory.rules.every_nth import EveryNth
@@ -27,12 +28,14 @@ def settings_of(
     dtype: Any = "float32",
     capacity: int = DEFAULT_CAPACITY,
     device: object = None,
+    runtime: OpenVino | None = None,
 ) -> str:
     """Returns all that answers depend on of a `Segmenter`'s arguments."""
     del device
     kept = noted(memory or EveryNth(memorize_every)), noted(read)
     numbers = (short_side, str(np.dtype(dtype)), capacity)
-    return json.dumps([hash_of(model), *kept, *numbers], sort_keys=True)
+    run_by = () if runtime is None else (runtime.name,)
+    return json.dumps([hash_of(model), *kept, *numbers, *run_by], sort_keys=True)
 
 
 def content_of(frames: Frames) -> str:

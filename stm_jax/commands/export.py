@@ -99,6 +99,8 @@ class Export:
                 f"{self.out} is a file of weights, which stm-jax convert writes; an export ends in"
                 f" {ARCHIVE}"
             )
+        if self.model.runtime != "jax":
+            raise InputError("--runtime is for running a network, not for an export: leave it out")
         if self.format == "onnx":
             self._check_onnx()
         elif self.out.suffix != ARCHIVE:

@@ -134,6 +134,7 @@ class Variants:
             FILES: [[f.stat().st_size, f.stat().st_mtime_ns] for f in files if f.is_file()],
             "size": self.network.size,
             "dtype": self.network.dtype,
+            "runtime": self.network.runtime,
             "version": __version__,
         }
 

@@ -12,8 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt8
 
 from stm_jax.infer.stream import Recipe, VideoState, advance, default_read, nearest
-from stm_jax.nn.stm import decode, memorize, query
-from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
+from stm_jax.ops.aggregate import aggregate, softmax_over_objects
 from stm_jax.ops.padding import STRIDE, crop, pad, padding_to_stride
 from stm_jax.reads.protocol import MemoryView
 
@@ -106,9 +105,7 @@ def programs(
         weights: Named, frame: UInt8[Array, "h w 3"], masks: Float[Array, "objects h w"]
     ) -> tuple:
         padded = pad(masks, padding)[None]
-        found = memorize(
-            recipe.network, _variables(weights), recipe.prepared(frame), padded, others(padded)
-        )
+        found = recipe.memorized(_variables(weights), recipe.prepared(frame), padded)
         return found.key[0].astype(recipe.dtype), found.value[0].astype(recipe.dtype)
 
     def segment(
@@ -118,21 +115,19 @@ def programs(
         values: Float[Array, "objects slots h16 w16 value"],
         filled: Bool[Array, "objects slots"],
     ) -> Array:
-        features, skips = query(recipe.network, _variables(weights), recipe.prepared(frame))
+        asked, skips = recipe.queried(_variables(weights), recipe.prepared(frame))
         view = MemoryView(keys, values, filled, jnp.ones(keys.shape[:-1], bool))
         read = recipe.read or default_read(view)
 
         def read_object(each: MemoryView) -> Array:
-            return read(features.key[0], each).values
+            return read(asked.key[0], each).values
 
         if unrolled:
             each = (jax.tree.map(operator.itemgetter(i), view) for i in range(sizes.objects))
             found = jnp.stack([*map(read_object, each)])
         else:
             found = jax.lax.map(read_object, view)
-        asked = jnp.broadcast_to(features.value, found.shape).astype(found.dtype)
-        both = jnp.concatenate([found, asked], axis=-1)
-        log_odds = decode(recipe.network, _variables(weights), both[None], skips)[0]
+        log_odds = recipe.decoded(_variables(weights), found, asked.value, skips)
         exists = filled.any(axis=1)
         return softmax_over_objects(aggregate(crop(log_odds, padding), exists))
 

@@ -12,7 +12,7 @@ from stm_jax.errors import InputError
 from stm_jax.infer.stream import Recipe, VideoState, remembered
 from stm_jax.memory.bank import MemoryBank
 from stm_jax.memory.pinned import PinnedState
-from stm_jax.nn.stm import Variables, query
+from stm_jax.nn.stm import Variables
 from stm_jax.ops.padding import STRIDE, padding_to_stride
 from stm_jax.ops.regions import object_positions
 from stm_jax.reads import Chunked, Slots
@@ -116,7 +116,7 @@ def _weights(
     position: Int[Array, "2"],
 ) -> tuple[Float[Array, "objects slots h16 w16"], Int[Array, " slots"]]:
     bank = remembered(recipe, variables, state)
-    features, _ = query(recipe.network, variables, recipe.prepared(frame))
+    asked, _ = recipe.queried(variables, recipe.prepared(frame))
     # `Slots` has no gradient. This reads the same, and as it does in bounded memory.
     read = Chunked() if recipe.read in (None, Slots()) else recipe.read
 
@@ -126,7 +126,7 @@ def _weights(
         memory, expected = item
 
         def read_there(values: Float[Array, "slots h16 w16 1"]) -> Float[Array, ""]:
-            answer = read(features.key[0], memory._replace(values=values), expected)
+            answer = read(asked.key[0], memory._replace(values=values), expected)
             return answer.values[position[0], position[1], 0]
 
         # float32 and one channel, whatever the memory has: each is weighted alike.

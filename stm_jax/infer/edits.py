@@ -14,8 +14,7 @@ from stm_jax.infer.stream import Recipe, VideoState, nearest, with_given_masks
 from stm_jax.memory.bank import OBJECT_COUNTS, MemoryBank, round_up
 from stm_jax.memory.pinned import PLACES, Pinned, PinnedState, put
 from stm_jax.memory.protocol import EMPTY, candidate_of
-from stm_jax.nn.stm import Variables, memorize
-from stm_jax.ops.aggregate import others
+from stm_jax.nn.stm import Variables
 from stm_jax.ops.padding import pad, padding_to_stride
 
 
@@ -169,7 +168,7 @@ def _pinned(
 ) -> MemoryBank:
     padded = pad(masks, padding_to_stride(*masks.shape[1:]))
     picture = recipe.prepared(frame)
-    key, value = memorize(recipe.network, variables, picture, padded[None], others(padded[None]))
+    key, value = recipe.memorized(variables, picture, padded[None])
     given, length = jnp.ones((), bool), jnp.zeros((), jnp.int32)
     return put(frames, candidate_of(key[0], value[0], padded, number, known, given, length))
 

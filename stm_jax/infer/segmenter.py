@@ -14,6 +14,7 @@ from stm_jax.errors import InputError
 from stm_jax.infer import edits, saved_state
 from stm_jax.infer.attention import Attention, look
 from stm_jax.infer.given import check_options, checked_frame, checked_mask, planes_of, size_of
+from stm_jax.infer.openvino import OpenVino
 from stm_jax.infer.stream import (
     Recipe,
     VideoState,
@@ -52,6 +53,8 @@ class Segmenter:
         capacity: The most frames that a stream's memory holds, unless it has a bound of its
             own; beyond, the oldest but the first gives way. A clip given whole gets what it needs.
         device: Where it computes; None for JAX's default.
+        runtime: What runs the network instead of JAX, made of the same model; `dtype` is then the
+            memory's alone.
     """
 
     def __init__(
@@ -65,10 +68,11 @@ class Segmenter:
         dtype: jax.typing.DTypeLike = jnp.float32,
         capacity: int = DEFAULT_CAPACITY,
         device: jax.Device | None = None,  # pyright: ignore[reportInvalidTypeForm]
+        runtime: OpenVino | None = None,
     ) -> None:
         check_options(memorize_every, short_side, capacity)
         memory = memory or EveryNth(memorize_every)
-        self._recipe = Recipe(model.config, memory, jnp.dtype(dtype), short_side, read)
+        self._recipe = Recipe(model.config, memory, jnp.dtype(dtype), short_side, read, runtime)
         self._device = device
         self._variables = model.variables
         if device is not None:

@@ -10,8 +10,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree, UInt8
 
 from stm_jax.config import ModelConfig
+from stm_jax.infer.openvino import OpenVino
 from stm_jax.memory.protocol import Memory, candidate_of
 from stm_jax.memory.rules.every_nth import EveryNth
+from stm_jax.nn.decoder import Skips
+from stm_jax.nn.encoders import KeyValue
 from stm_jax.nn.stm import STM, Variables, decode, memorize, query
 from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
 from stm_jax.ops.padding import STRIDE, crop, pad, pad_frames, padding_to_stride
@@ -31,6 +34,7 @@ class Recipe:
         short_side: Frames are segmented at this short side, in pixels; None for their own.
         read: How the memory is read; None for `Slots`, or `Chunked` where a slot of the memory
             is a single element.
+        runtime: What runs the network, with weights of its own; None for JAX.
     """
 
     config: ModelConfig
@@ -38,11 +42,46 @@ class Recipe:
     dtype: jnp.dtype
     short_side: int | None
     read: Read | None = None
+    runtime: OpenVino | None = None
 
     @property
     def network(self) -> STM:
         """The network, without its weights."""
         return STM(self.config, self.dtype)
+
+    def memorized(
+        self,
+        variables: Variables,
+        frames: Float[Array, "b h w 3"],
+        masks: Float[Array, "b o h w"],
+    ) -> KeyValue:
+        """Returns keys and values of frames with their objects, (b, o, h16, w16, channels)."""
+        if self.runtime is not None:
+            return self.runtime.memorize(frames, masks, others(masks))
+        return memorize(self.network, variables, frames, masks, others(masks))
+
+    def queried(
+        self, variables: Variables, frames: Float[Array, "b h w 3"]
+    ) -> tuple[KeyValue, Skips]:
+        """Returns what asks the memory, and what the decoder needs besides."""
+        if self.runtime is not None:
+            return self.runtime.query(frames)
+        features, skips = query(self.network, variables, frames)
+        return KeyValue(features.key, features.value), skips
+
+    def decoded(
+        self,
+        variables: Variables,
+        found: Float[Array, "o h16 w16 value"],
+        asked: Float[Array, "1 h16 w16 value"],
+        skips: Skips,
+    ) -> Float[Array, "o h w"]:
+        """Returns the log-odds of each object, of what was read for it and the query's value."""
+        asked = jnp.broadcast_to(asked, found.shape).astype(found.dtype)
+        both = jnp.concatenate([found, asked], axis=-1)[None]
+        if self.runtime is not None:
+            return self.runtime.decode(both, skips)[0]
+        return decode(self.network, variables, both, skips)[0]
 
     def working_size(self, height: int, width: int) -> tuple[int, int]:
         """Returns the size that frames of this size are segmented at."""
@@ -141,20 +180,18 @@ def advance(
         pixel, or the probabilities of background and objects, [1 + objects, h, w].
     """
     bank = remembered(recipe, variables, state)
-    features, skips = query(recipe.network, variables, recipe.prepared(frame))
+    asked, skips = recipe.queried(variables, recipe.prepared(frame))
     view = recipe.memory.view(bank)
     read = recipe.read or default_read(view)
 
     def read_object(item: tuple[MemoryView, Bool[Array, "h16 w16"]]) -> Answer:
-        return read(features.key[0], *item, with_mass=recipe.memory.counts_usage)
+        return read(asked.key[0], *item, with_mass=recipe.memory.counts_usage)
 
     # One object after the other, so that the affinity of one at a time is in memory.
     found, mass = jax.lax.map(read_object, (view, object_positions(state.padded_masks)))
     if mass is not None:
         bank = recipe.memory.used(bank, mass)
-    query_value = jnp.broadcast_to(features.value, found.shape)
-    found = jnp.concatenate([found, query_value.astype(found.dtype)], axis=-1)
-    log_odds = decode(recipe.network, variables, found[None], skips)[0]
+    log_odds = recipe.decoded(variables, found, asked.value, skips)
     size = recipe.working_size(*frame.shape[:2])
     logits = aggregate(crop(log_odds, padding_to_stride(*size)), state.present)
     probabilities = softmax_over_objects(logits)
@@ -207,7 +244,7 @@ def remembered(recipe: Recipe, variables: Variables, state: VideoState) -> PyTre
         masks = state.padded_masks[None]
         # Resized once more rather than kept: so the first frame needs no program of its own.
         last = recipe.prepared(state.frame)
-        key, value = memorize(recipe.network, variables, last, masks, others(masks))
+        key, value = recipe.memorized(variables, last, masks)
         candidate = candidate_of(
             key[0],
             value[0],
