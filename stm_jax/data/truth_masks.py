@@ -4,7 +4,6 @@ What the masks of a data set are is a property of the data set, not of a picture
 so, or asks `are_merged` once.
 """
 
-import io
 import logging
 from collections.abc import Sequence
 
@@ -29,6 +28,7 @@ from stm_jax.data.mask_values import (
     samples_of,
     without_noise,
 )
+from stm_jax.data.sbd import segmentation
 from stm_jax.errors import InputError
 
 LOOKED_AT = 20  # masks, to find what a data set's are
@@ -213,13 +213,10 @@ def _grey_values(image: Image.Image, path: Encoded) -> UInt8[np.ndarray, "height
 
 
 def _read_mat(path: Encoded) -> UInt8[np.ndarray, "height width"]:
-    import scipy.io  # only SBD needs it
-
     try:
-        content = scipy.io.loadmat(io.BytesIO(path.read_bytes()))
-        return np.ascontiguousarray(content["GTinst"]["Segmentation"][0, 0], np.uint8)
-    except Exception as error:  # SciPy raises whatever its reader stumbles over
-        reason = " ".join(str(error).split()) or type(error).__name__
+        return segmentation(path.read_bytes())
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
         raise InputError(
             f"{path} is no mask of SBD, with GTinst and its Segmentation ({reason}): get it again"
         ) from error
