@@ -5,9 +5,11 @@ What surrounds them (memory, rules, reads, aggregation) stays the program that J
 
 import dataclasses
 import functools
+import importlib
+import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -47,12 +49,7 @@ class OpenVino:
     _lock: Any = dataclasses.field(default_factory=threading.Lock, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        try:
-            import openvino  # noqa: F401
-        except ImportError as error:
-            raise InputError(
-                "OpenVINO is not installed: pip install 'stm_jax[openvino]'"
-            ) from error
+        openvino()
         if self.dtype not in PRECISIONS:
             raise InputError(f"dtype is {self.dtype}: give one of {', '.join(PRECISIONS)}")
         if jax.default_backend() != "cpu":
@@ -120,20 +117,30 @@ class OpenVino:
     def _request(self, name: str, shapes: tuple[tuple[int, ...], ...]) -> Any:
         if (name, shapes) not in self._compiled:
             arguments = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-            import openvino
-
             jaxpr = jax.make_jaxpr(inlined(self._function(name)))(*arguments)
             options = {
                 "INFERENCE_PRECISION_HINT": PRECISIONS[self.dtype],
                 "PERFORMANCE_HINT": "LATENCY",
             }
-            compiled = openvino.compile_model(_converted(jaxpr), "CPU", options)
+            compiled = openvino().compile_model(_converted(jaxpr), "CPU", options)
             self._compiled[name, shapes] = compiled.create_infer_request()
         return self._compiled[name, shapes]
 
 
+def openvino() -> Any:
+    """Returns the module, which otherwise reports to its maker as soon as it is imported.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    sys.modules.setdefault("openvino_telemetry", cast(Any, None))  # as if that were not there
+    try:
+        return importlib.import_module("openvino")
+    except ImportError as error:
+        raise InputError("OpenVINO is not installed: pip install 'stm_jax[openvino]'") from error
+
+
 def _converted(jaxpr: core.ClosedJaxpr) -> Any:
-    """Returns OpenVINO's model; `openvino.convert_model` would besides send word of it home."""
     from openvino.frontend import FrontEndManager
     from openvino.frontend.jax.jaxpr_decoder import JaxprPythonDecoder
 

@@ -15,14 +15,7 @@ from stm_jax.infer import edits, saved_state
 from stm_jax.infer.attention import Attention, look
 from stm_jax.infer.given import check_options, checked_frame, checked_mask, planes_of, size_of
 from stm_jax.infer.openvino import OpenVino
-from stm_jax.infer.stream import (
-    Recipe,
-    VideoState,
-    advance,
-    advance_clip,
-    begin,
-    must_drop,
-)
+from stm_jax.infer.stream import Recipe, VideoState, advance, advance_clip, begin, must_drop
 from stm_jax.memory.bank import CAPACITIES, OBJECT_COUNTS, round_up
 from stm_jax.memory.protocol import EMPTY, Memory
 from stm_jax.memory.rules.every_nth import EveryNth

@@ -12,6 +12,7 @@ import numpy as np
 
 from stm_jax import Model, Segmenter
 from stm_jax.config import ModelConfig
+from stm_jax.infer.openvino import OpenVino
 from stm_jax.memory.bank import OBJECT_COUNTS, round_up
 from stm_jax.nn.stm import STM
 from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
@@ -106,9 +107,10 @@ def segment(
     return softmax_over_objects(aggregate(crop(log_odds, padding), present))
 
 
-def our_step(case: Case, model: Model) -> Callable[[], np.ndarray]:
+def our_step(case: Case, model: Model, runtime: OpenVino | None = None) -> Callable[[], np.ndarray]:
     """Returns a step of a stream that always reads as many memory frames as the case asks."""
-    segmenter = Segmenter(model, 1, dtype=case.dtype, capacity=case.memory_frames + 1)
+    capacity = case.memory_frames + 1
+    segmenter = Segmenter(model, 1, dtype=case.dtype, capacity=capacity, runtime=runtime)
     segmenter.start(case.frame, case.mask)
     arrays = segmenter.state_arrays()
     # Slot 0 is the previous frame's, and empty where every frame stays.
