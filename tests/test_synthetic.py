@@ -1,4 +1,4 @@
-"""The synthetic benchmark: its truth is exact, its knobs do what they say, its files are the same."""
+"""The synthetic benchmark: exact truth, knobs that do what they say, files that are the same."""
 
 import dataclasses
 import hashlib
@@ -25,12 +25,15 @@ from stm_jax.synthetic.motion import Passing
 from stm_jax.synthetic.video import SyntheticVideo, synthetic_video
 from tests.conftest import PROJECT
 
-SMALL = SyntheticConfig(frames=60, height=48, width=80, seen=(8, 20), away=(5, 9))
+SMALL = SyntheticConfig(
+    frames=60, height=48, width=80, seen=(8, 20), away=(5, 9), diameter=(0.2, 0.35)
+)
 PLAIN = dataclasses.replace(
     SMALL, objects=1, look_alikes=0, occluded_every=0, light=0.0, dust=0.0, blur=0.0, clutter=0
 )
 COMMAND = "import sys; from stm_jax.cli import main; sys.exit(main())"
-WORDS = "--frames 12 --height 32 --width 48 --seen 3 5 --away 2 3".split()
+KNOBS = {"frames": 12, "height": 32, "width": 48, "seen": (3, 5), "away": (2, 3)}
+WORDS = ["--frames=12", "--height=32", "--width=48", "--seen", "3", "5", "--away", "2", "3"]
 
 
 def flat(video: SyntheticVideo) -> tuple[SyntheticVideo, np.ndarray]:
@@ -88,7 +91,7 @@ def test_look_alikes_are_background_and_look_alike():
         pictures = [thing.layer[0].tobytes() for thing in video.things]
         assert sorted(map(pictures.count, pictures)) == [4] * 8
     other = synthetic_video(dataclasses.replace(config, likeness=0.7), 0)
-    assert len({thing.layer[0].tobytes() for thing in other.things}) == 8
+    assert len({thing.layer[0].tobytes() for thing in other.things}) == 4  # an object's are equal
 
 
 @pytest.mark.parametrize("leaving", [0.0, 1.0])
@@ -144,7 +147,7 @@ CHANGED = {
     "height": 50,
     "width": 82,
     "objects": 1,
-    "diameter": (0.3, 0.3),
+    "diameter": (0.25, 0.25),
     "look_alikes": 2,
     "likeness": 0.2,
     "seen": (12, 12),
@@ -168,10 +171,14 @@ CHANGED = {
 def test_each_knob_does_something(knob):
     base = dataclasses.replace(SMALL, leaving=0.0, occluded_every=20)
     other = dataclasses.replace(base, **{knob: CHANGED[knob]})
-    one, changed = ([(f.rgb, f.ids) for f in synthetic_video(c, 0)] for c in (base, other))
-    assert len(one) != len(changed) or any(
+    # What comes and goes does not come in every short video.
+    assert any(differ(synthetic_video(base, 0, i), synthetic_video(other, 0, i)) for i in range(4))
+
+
+def differ(one: SyntheticVideo, other: SyntheticVideo) -> bool:
+    return len(one) != len(other) or any(
         not np.array_equal(a, b)
-        for frame, its in zip(one, changed, strict=True)
+        for frame, its in zip(one, other, strict=True)
         for a, b in zip(frame, its, strict=True)
     )
 
@@ -249,7 +256,7 @@ def test_things_are_cut_out_of_photographs(tmp_path):
 def test_the_set_is_read_as_davis_and_its_truth_is_that_of_the_video(tmp_path, capsys):
     assert synthetic(tmp_path / "set", "--workers", "1") == 0
     assert "24 frames of 48x32 drawn and written in" in capsys.readouterr().out
-    config = dataclasses.replace(SMALL, frames=12, height=32, width=48, seen=(3, 5), away=(2, 3))
+    config = SyntheticConfig(**KNOBS)
     for protocol in ("davis2017", "folder"):
         sequences = benchmark_sequences(tmp_path / "set", protocol)
         assert [each.name for each in sequences] == ["synthetic-0000", "synthetic-0001"]
@@ -279,7 +286,7 @@ def test_the_same_seed_gives_the_same_bytes_by_one_process_or_two(tmp_path):
 def test_a_set_that_was_stopped_or_damaged_goes_on_to_the_same_files(tmp_path, capsys):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert synthetic(whole, "--workers", "1") == 0
-    config = dataclasses.replace(SMALL, frames=12, height=32, width=48, seen=(3, 5), away=(2, 3))
+    config = SyntheticConfig(**KNOBS)
     folder = SyntheticFolder(stopped, config, 0)
 
     def stop(done: int) -> None:

@@ -23,7 +23,7 @@ class SyntheticConfig:
         objects: What is to be followed. All are in sight in the first frame.
         diameter: Least and greatest diameter of an object, shares.
         look_alikes: So many other things for each object look like it; they are background.
-        likeness: 1 makes a look-alike a copy; with less its colours differ by up to the rest.
+        likeness: 1 makes a look-alike a copy; with less its hues are turned, at 0 to the opposite.
         seen: An object stays for so many frames, least and most, before it goes away.
         away: It is away for so many, least and most, as far as the video is long enough; 0 0 for
             never. Short and long absences are drawn alike often (their logarithm is uniform).
@@ -46,9 +46,9 @@ class SyntheticConfig:
     height: int = 240
     width: int = 426
     objects: int = 2
-    diameter: tuple[float, float] = (0.2, 0.35)
+    diameter: tuple[float, float] = (0.3, 0.4)
     look_alikes: int = 1
-    likeness: float = 0.8
+    likeness: float = 0.5
     seen: tuple[int, int] = (30, 120)
     away: tuple[int, int] = (5, 500)
     leaving: float = 0.5

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from stm_jax.data.dust import cloud, mixed
-from stm_jax.data.light import random_color, recolored
+from stm_jax.data.light import recolored
 from stm_jax.data.pasting import Layer, layer_from
 from stm_jax.data.samples import Sample
 from stm_jax.data.views import View, box_of
@@ -17,6 +17,7 @@ WAVES = (2, 3, 4, 5)  # around the outline
 ROUGHNESS = 0.35  # of the outline; at 0 things are disks
 STRONG, MUTED = (0.65, 1.0), (0.1, 0.4)  # saturation of things, and of the background
 PALE = (0.35, 0.75)  # brightness of the background; things have lighter and darker parts
+FAINT = (0.1, 0.35)  # how much still things stand out from the background
 GRAIN = 14  # of the background, by which its movement shows: of 255, to either side
 
 Color = Float32[np.ndarray, "3"]
@@ -89,16 +90,18 @@ def cut_out(photograph: Sample, side: int, rng: np.random.Generator) -> Layer:
     return view.of(picture, side), view.of(mask, side)
 
 
-def look_alike(layer: Layer, likeness: float, rng: np.random.Generator) -> Layer:
-    """Returns a thing that looks like another: its copy, whose colours differ a little.
+def look_alike(layer: Layer, likeness: float) -> Layer:
+    """Returns a thing that looks like another: its copy, whose hues are turned.
 
     Args:
         layer: That other.
         likeness: As of `SyntheticConfig`.
-        rng: Draws how the colours differ.
     """
     picture, mask = layer
-    return recolored(picture, random_color(picture, rng, 1 - likeness)), mask
+    turn = math.pi * (1 - likeness)  # about the axis of greys
+    matrix = math.cos(turn) * np.eye(3) + (1 - math.cos(turn)) / 3
+    matrix += math.sin(turn) / math.sqrt(3) * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
+    return recolored(picture, np.concatenate([matrix, np.zeros((3, 1))], axis=1)), mask
 
 
 def background(
@@ -118,7 +121,7 @@ def background(
         thing, mask = sprite(side, rng.uniform(), rng)
         top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
         place = picture[top : top + side, left : left + side]
-        faint = mask * np.float32(rng.uniform(0.3, 0.8))
+        faint = mask * np.float32(rng.uniform(*FAINT))
         place[:] = mixed(place, thing.astype(np.float32), cv2.GaussianBlur(faint, (3, 3), 0))
     grain = rng.uniform(-GRAIN, GRAIN, (height, width)).astype(np.float32)
     return np.clip(picture + grain[..., None], 0, 255).astype(np.uint8)

@@ -30,7 +30,7 @@ from stm_jax.synthetic.motion import (
 )
 from stm_jax.synthetic.sprites import background, color, cut_out, look_alike, sprite
 
-ATTEMPTS = 500  # to find a place for a thing in the first frame
+ATTEMPTS, TRIES = 100, 10  # to find places in the first frame; in each so many for a thing
 BEND_SPEED = 0.2  # of that in the clips of training, whose frames are further apart
 MOST_SIDE = 512  # of a thing's picture, in pixels
 ROOM = 1.15  # diameters that a thing takes in a frame, as it bends
@@ -182,7 +182,7 @@ def _things(
     largest = config.height * config.diameter[1] * config.scale
     side = min(max(16, math.ceil(largest)), MOST_SIDE)
     first_hue = rng.uniform()
-    placed: list[Wander] = []
+    motions = iter(_placed(config, rng))
     followed, others, passing = [], [], []
 
     def looks(hue: float) -> Layer:
@@ -195,11 +195,11 @@ def _things(
 
     for index in range(config.objects):
         layer = looks(first_hue + index / config.objects)
-        motion = with_absences(_placed(config, placed, rng), config, rng)
+        motion = with_absences(next(motions), config, rng)
         followed.append(Thing(index + 1, layer, motion, bending()))
         for _ in range(config.look_alikes):
-            alike = look_alike(layer, config.likeness, rng)
-            others.append(Thing(0, alike, _placed(config, placed, rng), bending()))
+            alike = look_alike(layer, config.likeness)
+            others.append(Thing(0, alike, next(motions), bending()))
         cover, bends = looks(rng.uniform()), bending()
         passing += [Thing(0, cover, each, bends) for each in random_passings(motion, config, rng)]
     objects = [each.motion.at(0) for each in followed]
@@ -207,16 +207,20 @@ def _things(
     return followed, others, passing
 
 
-def _placed(config: SyntheticConfig, placed: list[Wander], rng: np.random.Generator) -> Wander:
-    """Draws a motion that begins apart from the others, and notes it among them."""
+def _placed(config: SyntheticConfig, rng: np.random.Generator) -> list[Wander]:
+    """Draws the motions of all objects and look-alikes, which begin apart from each other."""
+    count = config.objects * (1 + config.look_alikes)
     for _ in range(ATTEMPTS):
-        motion = random_wander(config, rng)
-        if _apart(motion.at(0), [each.at(0) for each in placed]):
-            placed.append(motion)
-            return motion
+        motions: list[Wander] = []
+        for _ in range(TRIES * count):
+            motion = random_wander(config, rng)
+            if _apart(motion.at(0), [each.at(0) for each in motions]):
+                motions.append(motion)
+                if len(motions) == count:
+                    return motions
     raise InputError(
-        f"{config.objects * (1 + config.look_alikes)} objects and look-alikes do not fit beside"
-        f" each other in {config.width}x{config.height} pixels: give fewer, or a smaller --diameter"
+        f"{count} objects and look-alikes do not fit beside each other in"
+        f" {config.width}x{config.height} pixels: give fewer, or a smaller --diameter"
     )
 
 
