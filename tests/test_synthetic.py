@@ -314,6 +314,8 @@ def test_a_set_that_was_stopped_or_damaged_goes_on_to_the_same_files(tmp_path, c
     assert main(["synthetic", "--out", str(stopped), "--videos", "3", *WORDS]) == 0
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
     assert len(benchmark_sequences(stopped, "davis2017")) == 3
+    assert synthetic(tmp_path / "none", "--objects", "60") == 2  # and nothing is written
+    assert not (tmp_path / "none").exists()
     assert synthetic(stopped, "--seed", "1") == 2
     assert "another run (another seed)" in capsys.readouterr().err
 

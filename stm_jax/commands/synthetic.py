@@ -12,6 +12,7 @@ from stm_jax.runtime.outputs import check_outputs
 from stm_jax.runtime.progress import FrameProgress
 from stm_jax.synthetic.config import SyntheticConfig
 from stm_jax.synthetic.folder import SyntheticFolder, write_set
+from stm_jax.synthetic.video import synthetic_video
 
 MOST_VIDEOS, MOST_SEED = 10_000, 2**63 - 1
 
@@ -54,6 +55,7 @@ class Synthetic:
         source = self.photographs and Photographs(self.photographs)
         check_outputs([self.photographs] if self.photographs else [], folder=out)
         photographs = source.photographs() if source else ()
+        synthetic_video(self.config, self.seed, 0, photographs)  # says if they do not fit
         folder = SyntheticFolder(out, self.config, self.seed, photographs)
         with folder.claimed(), FrameProgress(frames) as progress:
             folder.begin(self.results.overwrite)
