@@ -30,7 +30,7 @@ from stm_jax.synthetic.motion import (
 )
 from stm_jax.synthetic.sprites import background, color, cut_out, look_alike, sprite
 
-ATTEMPTS, TRIES = 100, 10  # to find places in the first frame; in each so many for a thing
+ATTEMPTS, TRIES = 100, 30  # to find places in the first frame; in each so many for a thing
 BEND_SPEED = 0.2  # of that in the clips of training, whose frames are further apart
 MOST_SIDE = 512  # of a thing's picture, in pixels
 ROOM = 1.15  # diameters that a thing takes in a frame, as it bends
@@ -212,12 +212,14 @@ def _placed(config: SyntheticConfig, rng: np.random.Generator) -> list[Wander]:
     count = config.objects * (1 + config.look_alikes)
     for _ in range(ATTEMPTS):
         motions: list[Wander] = []
-        for _ in range(TRIES * count):
+        failed = 0
+        while len(motions) < count and failed < TRIES:
             motion = random_wander(config, rng)
-            if _apart(motion.at(0), [each.at(0) for each in motions]):
-                motions.append(motion)
-                if len(motions) == count:
-                    return motions
+            is_apart = _apart(motion.at(0), [each.at(0) for each in motions])
+            motions += [motion] * is_apart
+            failed = 0 if is_apart else failed + 1
+        if len(motions) == count:
+            return motions
     raise InputError(
         f"{count} objects and look-alikes do not fit beside each other in"
         f" {config.width}x{config.height} pixels: give fewer, or a smaller --diameter"
