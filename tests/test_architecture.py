@@ -29,7 +29,7 @@ BASE = {
 }
 NETWORK = BASE | {"ops", "reads", "nn", "memory", "catalogue", "infer", "weights"}
 EVERYTHING = NETWORK | {"annotate", "runtime", "data", "eval", "report", "results"}
-EVERYTHING |= {"train", "benchmark", "paint", "export", "exported"}
+EVERYTHING |= {"train", "benchmark", "paint", "synthetic", "export", "exported"}
 MAY_IMPORT = {
     "checks": {"config", "errors"},
     "compiling": set(),
@@ -58,6 +58,7 @@ MAY_IMPORT = {
     "results": BASE | {"data", "report", "runtime"},
     "train": NETWORK | {"data", "eval", "runtime"},
     "paint": BASE | {"annotate", "data", "report", "results", "runtime"},
+    "synthetic": BASE | {"data", "results", "runtime"},
     "benchmark": NETWORK | {"runtime", "data", "eval", "report"},
     "__init__": EVERYTHING,  # the public names
     "runtime": BASE,

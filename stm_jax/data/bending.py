@@ -51,28 +51,57 @@ class Bend:
         return x + added[..., 0], y + added[..., 1]
 
 
-def random_bends(
-    corner: tuple[float, float], side: float, count: int, rng: np.random.Generator
-) -> list[Bend]:
-    """Draws how something in a square of an image bends along a clip, a little more each frame.
+@dataclasses.dataclass(frozen=True)
+class Bending:
+    """Says how something in a square of an image bends over time, a little more each frame.
+
+    Attributes:
+        corner: As of `Bend`.
+        side: As of `Bend`.
+        ways: Two ways to bend, as offsets of `Bend`; frames go around between them and their
+            opposites.
+        most: How much, in shares of the side.
+        start: Radians.
+        turn: Radians a frame.
+    """
+
+    corner: tuple[float, float]
+    side: float
+    ways: tuple[Float32[np.ndarray, "fine fine 2"], Float32[np.ndarray, "fine fine 2"]]
+    most: float
+    start: float
+    turn: float
+
+    def at(self, frame: float) -> Bend:
+        """Returns how it is bent in a frame."""
+        angle = self.start + self.turn * frame
+        one, other = self.ways
+        offsets = np.float32(np.cos(angle)) * one + np.float32(np.sin(angle)) * other
+        return Bend(self.corner, self.side, np.float32(self.most) * offsets)
+
+
+def random_bending(
+    corner: tuple[float, float], side: float, rng: np.random.Generator, times: float = 1.0
+) -> Bending:
+    """Draws how something in a square of an image bends.
 
     Args:
         corner: As of `Bend`.
         side: As of `Bend`.
-        count: How many frames.
-        rng: Draws two ways to bend; the frames go around between them and their opposites.
+        rng: Draws the two ways to bend, and how fast frames go around between them.
+        times: How many times as much as the clips of training bend.
     """
     one, other = (
         cv2.resize(nodes, (FINE, FINE), interpolation=cv2.INTER_CUBIC)
         for nodes in rng.uniform(-1, 1, (2, NODES, NODES, 2)).astype(np.float32)
     )
-    most = rng.uniform(LEAST, MOST)
-    angles = rng.uniform(0, 2 * np.pi) + rng.uniform(*TURN) * np.arange(count)
-    return [
-        Bend(
-            corner,
-            side,
-            np.float32(most) * (np.float32(np.cos(a)) * one + np.float32(np.sin(a)) * other),
-        )
-        for a in angles
-    ]
+    most = times * rng.uniform(LEAST, MOST)
+    return Bending(corner, side, (one, other), most, rng.uniform(0, 2 * np.pi), rng.uniform(*TURN))
+
+
+def random_bends(
+    corner: tuple[float, float], side: float, count: int, rng: np.random.Generator
+) -> list[Bend]:
+    """Draws how something in a square of an image bends along a clip of `count` frames."""
+    bending = random_bending(corner, side, rng)
+    return [bending.at(frame) for frame in range(count)]

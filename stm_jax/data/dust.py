@@ -21,7 +21,7 @@ def clouded(
     if rng.random() >= CLOUDED_SHARE:
         return frames
     length, size = frames.shape[:2]
-    density = _cloud(2 * size, rng)
+    density = cloud(2 * size, rng)
     color = rng.uniform(90, 230) * rng.uniform(0.9, 1.1, 3).astype(np.float32)
     start, step = rng.uniform(0, 1, 2), rng.uniform(-DRIFT, DRIFT, 2)
     first, last = rng.uniform(*THICKEST, 2)
@@ -29,12 +29,21 @@ def clouded(
     covered = np.empty_like(frames)
     for t, frame in enumerate(frames):
         left, top = (size * np.clip(start + t * step, 0, 1)).astype(int)
-        share = np.float32(thickness[t]) * density[top : top + size, left : left + size, None]
-        covered[t] = frame + share * (color - frame)
+        share = np.float32(thickness[t]) * density[top : top + size, left : left + size]
+        covered[t] = mixed(frame, color, share)
     return covered
 
 
-def _cloud(side: int, rng: np.random.Generator) -> Float32[np.ndarray, "side side"]:
+def mixed(
+    frame: UInt8[np.ndarray, "height width 3"],
+    color: Float32[np.ndarray, "*height_width 3"],
+    share: Float32[np.ndarray, "height width"],
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Mixes a frame with a colour or with a picture, of which each pixel gets so much (0 to 1)."""
+    return (frame + share[..., None] * (color - frame)).astype(np.uint8)
+
+
+def cloud(side: int, rng: np.random.Generator) -> Float32[np.ndarray, "side side"]:
     """Draws a density from 0 to 1, with large billows and small ones, and clear sky between."""
     sky = np.zeros((side, side), np.float32)
     for nodes, height in ((6, 1.0), (14, 0.5), (40, 0.25)):

@@ -9,8 +9,10 @@ The folder is called 480p whatever the frames' size, for there the tools of DAVI
 
 import io
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from stm_jax.data.masks import write_mask
@@ -41,15 +43,32 @@ def write_davis(root: pathlib.Path, frames: Iterable[SegmentedFrame], name: str)
         begun = begun or bool(frame.ids.any())
         if not begun:  # DAVIS has all its objects in the first frame
             continue
-        picture = root / "JPEGImages" / "480p" / name / f"{frame.name}.jpg"
-        mask = root / "Annotations" / "480p" / name / f"{frame.name}.png"
-        for file in (picture, mask):
-            file.parent.mkdir(parents=True, exist_ok=True)
-        content = io.BytesIO()
-        Image.fromarray(frame.rgb).save(content, "JPEG", quality=QUALITY, subsampling="4:4:4")
-        write_whole(picture, content.getvalue(), durable=False)
-        write_mask(mask, frame.ids, durable=False)
+        write_frame(root, name, frame.name, frame.rgb, frame.ids)
+    write_lists(root, [name])
+
+
+def write_frame(
+    root: pathlib.Path,
+    sequence: str,
+    name: str,
+    rgb: UInt8[np.ndarray, "height width 3"],
+    ids: UInt8[np.ndarray, "height width"],
+) -> tuple[pathlib.Path, pathlib.Path]:
+    """Writes a frame of a sequence and its mask; returns both files, which are not flushed."""
+    picture = root / "JPEGImages" / "480p" / sequence / f"{name}.jpg"
+    mask = root / "Annotations" / "480p" / sequence / f"{name}.png"
+    for file in (picture, mask):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()
+    Image.fromarray(rgb).save(content, "JPEG", quality=QUALITY, subsampling="4:4:4")
+    write_whole(picture, content.getvalue(), durable=False)
+    write_mask(mask, ids, durable=False)
+    return picture, mask
+
+
+def write_lists(root: pathlib.Path, names: Sequence[str]) -> None:
+    """Writes the lists of the splits train and val: both have all sequences."""
     for split in ("train", "val"):
         file = root / "ImageSets" / "2017" / f"{split}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, f"{name}\n".encode(), durable=False)
+        write_whole(file, "".join(f"{name}\n" for name in names).encode(), durable=False)

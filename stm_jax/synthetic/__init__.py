@@ -1,0 +1,1 @@
+"""A benchmark that is drawn, not downloaded: long videos, exact truth, a knob a difficulty."""
