@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "memory": BASE | {"ops", "reads"},
     "catalogue": BASE | {"reads", "similarities", "memory"},
     "nn": BASE | {"ops", "reads", "similarities", "catalogue"},
-    "weights": BASE | {"catalogue", "nn"},
+    "weights": BASE | {"similarities", "catalogue", "nn"},
     "infer": BASE | {"ops", "reads", "nn", "memory"},
     "data": BASE,
     "annotate": NETWORK | {"runtime", "data", "results"},
