@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,16 +15,18 @@ import pytest
 
 import stm_jax
 from stm_jax.catalogue import SIMILARITIES, chosen_similarity, entries
-from stm_jax.config import TINY
+from stm_jax.config import TINY, ModelConfig
 from stm_jax.memory import AfbUrr, EveryNth, SwiftNet, XMem
-from stm_jax.nn.model import Model, random_model
-from stm_jax.nn.stm import STM, memorize, query, view_of
+from stm_jax.nn.model import Model
+from stm_jax.nn.stm import STM, initialize, memorize, query, view_of
 from stm_jax.reads import Chunked, Dense, Slots
 from stm_jax.reads.protocol import MemoryView, Read
 from stm_jax.similarities import AnisotropicL2, Cosine, DotProduct, NegativeL2
 from stm_jax.similarities.protocol import Similarity
 from stm_jax.train.follow import follow_clip
 from stm_jax.train.losses import clip_loss
+from stm_jax.weights.files import hash_of
+from stm_jax.weights.pytorch import variable_shapes
 from tests import slow_reads
 from tests.lively import clip, first_mask, lively_model
 from tests.test_reads import DEFINITIONS, HEIGHT, READS, SLOTS, WIDTH
@@ -232,14 +235,19 @@ def test_a_temperature_has_a_floor():
 # In the network
 
 
+@functools.cache
 def other_model(words: str) -> Model:
-    """Returns a lively model with this similarity; its heads are drawn as for training."""
+    """Returns a lively model with this similarity; its heads are as for training."""
     config = dataclasses.replace(TINY, similarity=(words,))
-    variables = jax.tree.map(lambda a: a, random_model(config).variables)
-    own = lively_model().variables
-    for part in own["params"]:
-        variables["params"][part] = {**variables["params"][part], **own["params"][part]}
-    return Model(config, {**variables, "batch_stats": own["batch_stats"]})
+    own: dict = flax.traverse_util.flatten_dict(lively_model().variables, sep="/")
+    shapes, begin = variable_shapes(config), initialize(config, jax.random.key(0))
+    drawn_parts: dict = flax.traverse_util.flatten_dict(begin, sep="/")
+    flat = {path: own.get(path, drawn_parts[path]) for path in shapes}
+    return Model(config, flax.traverse_util.unflatten_dict(flat, sep="/"))
+
+
+def names_of(config: ModelConfig) -> set[str]:
+    return set(variable_shapes(config))
 
 
 def probabilities(model: Model, **options) -> np.ndarray:
@@ -248,26 +256,22 @@ def probabilities(model: Model, **options) -> np.ndarray:
 
 
 def test_a_default_network_has_no_part_of_a_similarity():
-    names = {jax.tree_util.keystr(p) for p, _ in paths(random_model(TINY))}
-    assert names == {jax.tree_util.keystr(p) for p, _ in paths(other_model("dot-product"))}
+    assert not [path for path in names_of(TINY) if path.split("/")[2] in ("shrinkage", "selection")]
     more = {
-        words: {jax.tree_util.keystr(p) for p, _ in paths(other_model(words))} - names
-        for words in ("negative-l2", "anisotropic-l2", "cosine")
+        words: names_of(dataclasses.replace(TINY, similarity=(words,))) - names_of(TINY)
+        for words in ("dot-product", "negative-l2", "anisotropic-l2", "cosine")
     }
-    head = "['params']['{}_head']['{}']".format
-    heads = [head("memory", "shrinkage"), head("query", "selection")]
-    leaves = ("['bias']", "['conv']['kernel']")
+    heads = ("params/memory_head/shrinkage", "params/query_head/selection")
     assert more == {
+        "dot-product": set(),
         "negative-l2": set(),
-        "anisotropic-l2": {h + leaf for h in heads for leaf in leaves},
-        "cosine": {"['params']['similarity']['log_scale']"},
+        "anisotropic-l2": {f"{h}/{leaf}" for h in heads for leaf in ("bias", "conv/kernel")},
+        "cosine": {"params/similarity/log_scale"},
     }
-    begin = random_model(dataclasses.replace(TINY, similarity=("cosine", "temperature=0.5")))
-    assert begin.variables["params"]["similarity"]["log_scale"] == pytest.approx(math.log(2))
-
-
-def paths(model: Model) -> list:
-    return jax.tree_util.tree_leaves_with_path(model.variables)
+    begin = other_model("cosine").variables["params"]["similarity"]["log_scale"]
+    assert begin == pytest.approx(math.log(10))
+    with pytest.raises(stm_jax.InputError, match="similarity = nothing: there is dot-product"):
+        initialize(dataclasses.replace(TINY, similarity=("nothing",)), jax.random.key(0))
 
 
 @other_similarity
@@ -276,7 +280,7 @@ def test_the_networks_scores_are_the_similaritys(words):
     network, channels = STM(model.config), TINY.key_channels
     frames = jnp.asarray(clip(1)[:, :32, :48] / 255.0, jnp.float32)
     masks = jnp.zeros((1, 1, 32, 48)).at[..., :16, :].set(1.0)
-    memory, _ = memorize(network, model.variables, frames, masks, 0 * masks), None
+    memory = memorize(network, model.variables, frames, masks, 0 * masks)
     assert memory.key.shape[-1] == network.channels[0]
     view = view_of(network, MemoryView(memory.key[0], memory.value[0], jnp.ones(1, bool)))
     features, _ = query(network, model.variables, frames)
@@ -389,7 +393,8 @@ def test_weights_are_run_with_the_similarity_that_they_were_trained_with(tmp_pat
     np.testing.assert_array_equal(probabilities(loaded), probabilities(model))
     plain = stm_jax.load(tmp_path / "mine.safetensors", ("dot-product",))
     np.testing.assert_array_equal(probabilities(plain), probabilities(lively_model()))
-    assert len(paths(plain)) == len(paths(lively_model()))
+    leaves = (jax.tree.leaves(model.variables) for model in (plain, lively_model()))
+    assert len({len(each) for each in leaves}) == 1
 
 
 def test_weights_without_what_is_learnt_are_refused(tmp_path: pathlib.Path):
@@ -431,8 +436,6 @@ def test_loading_runs_no_code_that_weights_name(tmp_path: pathlib.Path, monkeypa
 
 
 def test_results_of_another_similarity_are_others():
-    from stm_jax.weights.files import hash_of
-
     own = lively_model()
     models = [own, other_model("negative-l2"), other_model("cosine")]
     colder = dataclasses.replace(models[2].config, similarity=("cosine", "temperature=0.2"))
