@@ -399,7 +399,9 @@ def test_weights_are_run_with_the_similarity_that_they_were_trained_with(tmp_pat
 
 def test_weights_without_what_is_learnt_are_refused(tmp_path: pathlib.Path):
     stm_jax.save(lively_model(), tmp_path / "plain.safetensors")
-    told = r"no memory_head/shrinkage,query_head/selection: .* start_anew=memory_head/shrinkage,"
+    told = (
+        r"no memory_head/shrinkage,query_head/selection: .* similarity=anisotropic-l2 start_anew=m"
+    )
     with pytest.raises(stm_jax.InputError, match=told):
         stm_jax.load(tmp_path / "plain.safetensors", ("anisotropic-l2",))
     with pytest.raises(stm_jax.InputError, match="--similarity l3: there is dot-product, neg"):

@@ -12,12 +12,13 @@ import pytest
 
 import stm_jax
 from stm_jax.commands.train import changed, with_root
-from stm_jax.config import TINY, ModelConfig
+from stm_jax.config import TINY
 from stm_jax.data.config import DataConfig
 from stm_jax.data.pipeline import training_clips
 from stm_jax.data.sources import Photographs
 from stm_jax.errors import InputError
 from stm_jax.nn.model import Model, random_model
+from stm_jax.train.checks import check_train
 from stm_jax.train.config import StageConfig, TrainConfig
 from stm_jax.train.key_start import start_keys
 from stm_jax.train.loop import fit
@@ -186,15 +187,18 @@ def test_the_command_line_names_weights_and_parts():
     assert changed(config, ("freeze=",)).freeze == ()
 
 
-def with_similarity(*words: str) -> ModelConfig:
-    return dataclasses.replace(TINY, similarity=words)
-
-
-def test_weights_go_on_with_a_similarity_that_learns_nothing(weights: pathlib.Path):
-    found = start(config_from(weights, model=with_similarity("negative-l2")))
+def test_weights_go_on_with_a_similarity_that_learns_nothing(
+    weights: pathlib.Path,
+    root: pathlib.Path,  # noqa: F811
+):
+    found = start(config_from(weights, similarity=("negative-l2",)))
     assert found.config.similarity == ("negative-l2",)
     for name, array in flat(lively_model()).items():
         assert np.array_equal(array, flat(found)[name]), name
+    of_model = dataclasses.replace(TINY, similarity=("negative-l2",))
+    assert start(config_from(weights, model=of_model)).config == found.config
+    with pytest.raises(InputError, match="similarity = nearest: there is dot-product"):
+        check_train(config_from(weights, root, similarity=("nearest",)))
 
 
 @pytest.mark.parametrize(
@@ -204,7 +208,7 @@ def test_weights_go_on_with_a_similarity_that_learns_nothing(weights: pathlib.Pa
 def test_what_a_similarity_learns_starts_anew_by_name(
     words: str, parts: str, weights: pathlib.Path, tmp_path: pathlib.Path
 ):
-    config = config_from(weights, model=with_similarity(words), seed=3)
+    config = config_from(weights, similarity=(words,), seed=3)
     with pytest.raises(InputError, match=f"missing .* start_anew={parts} starts them anew"):
         given_weights(config)
     found = start(changed(config, (f"start_anew={parts}",)))
@@ -227,14 +231,16 @@ def test_a_run_learns_a_similarity_and_is_run_with_it(
     weights: pathlib.Path,
     tmp_path: pathlib.Path,
 ):
-    model = with_similarity("cosine", "temperature=0.2")
-    config = config_from(weights, root, model=model, start_anew=("similarity",), weight_decay=0.0)
+    words = ("cosine", "temperature=0.2")
+    config = config_from(
+        weights, root, similarity=words, start_anew=("similarity",), weight_decay=0.0
+    )
     name = "params/similarity/log_scale"
     learnt = flat(fit(config, tmp_path / "run"))[name]
     assert 1e-5 < abs(learnt + np.log(0.2)) < 1e-2
     loaded = stm_jax.load(tmp_path / "run")
-    assert loaded.config == model and flat(loaded)[name] == learnt
-    other = dataclasses.replace(config, model=with_similarity("cosine"))
+    assert loaded.config.similarity == words and flat(loaded)[name] == learnt
+    other = dataclasses.replace(config, similarity=("cosine",))
     with pytest.raises(InputError, match=r"begun with model\.similarity"):
         fit(other, tmp_path / "run")
 

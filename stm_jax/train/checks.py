@@ -51,6 +51,7 @@ def check_train(config: TrainConfig) -> None:
         chosen_memory(config.memory, "memory =")
     if config.read:
         read_to_train(config.read)
+    chosen_similarity(config.similarity, "similarity =")
 
 
 def check_stage(stage: StageConfig, name: str) -> None:

@@ -1,5 +1,6 @@
 """What a run starts from: its network's own draw, an ImageNet trunk, or weights that are there."""
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -37,7 +38,7 @@ def given_weights(config: TrainConfig) -> Model | None:
             raise InputError(f"{name} is of weights that are there: give start_from=WEIGHTS")
         return None
     given, _ = read_weights(config.start_from, _own_code(config))
-    network = config.model or given.config
+    network = dataclasses.replace(config, model=config.model or given.config).network
     expected = {path: shape.shape for path, shape in variable_shapes(network).items()}
     arrays = {path: np.asarray(array) for path, array in _flat(given).items()}
     for part in config.start_anew:
@@ -88,7 +89,7 @@ def initial_model(config: TrainConfig, given: Model | None) -> Model:
 
 def _own_code(config: TrainConfig) -> tuple[str, ...]:
     """Returns the network's similarity where it is code of the user's own: weights may have it."""
-    words = () if config.model is None else config.model.similarity
+    words = config.similarity or (config.model.similarity if config.model else ())
     return words if any(".py:" in word for word in words[:1]) else ()
 
 

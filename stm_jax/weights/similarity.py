@@ -29,7 +29,7 @@ def with_similarity(model: Model, words: Sequence[str]) -> Model:
         parts = ",".join(sorted(missing))
         raise InputError(
             f"--similarity {words[0]} is learnt, and these weights have no {parts}: train from "
-            f"them first, with start_from=... model.similarity={','.join(words)} start_anew={parts}"
+            f"them first, with start_from=... similarity={','.join(words)} start_anew={parts}"
         )
     variables = flax.traverse_util.unflatten_dict({p: flat[p] for p in shapes}, sep="/")
     return Model(config, variables)
