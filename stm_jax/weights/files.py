@@ -96,8 +96,11 @@ def save(
 
     flat = flax.traverse_util.flatten_dict(model.variables, sep="/")
     arrays = {name: stored(name, array) for name, array in flat.items()}
+    config = dataclasses.asdict(model.config)
+    if not model.config.similarity:  # files of plain networks stay as they were, to the byte
+        del config["similarity"]
     description = {
-        "config": dataclasses.asdict(model.config),
+        "config": config,
         "about": about,
         "digest": _digest_of(arrays),
     }
