@@ -15,6 +15,7 @@ import pytest
 
 import stm_jax
 from stm_jax.catalogue import SIMILARITIES, chosen_similarity, entries
+from stm_jax.commands.shared.options import ModelOptions
 from stm_jax.config import TINY, ModelConfig
 from stm_jax.memory import AfbUrr, EveryNth, SwiftNet, XMem
 from stm_jax.nn.model import Model
@@ -395,6 +396,17 @@ def test_weights_are_run_with_the_similarity_that_they_were_trained_with(tmp_pat
     np.testing.assert_array_equal(probabilities(plain), probabilities(lively_model()))
     leaves = (jax.tree.leaves(model.variables) for model in (plain, lively_model()))
     assert len({len(each) for each in leaves}) == 1
+
+
+def test_the_options_of_commands_choose_a_similarity(tmp_path: pathlib.Path):
+    weights = tmp_path / "plain.safetensors"
+    stm_jax.save(lively_model(), weights)
+    usual = ModelOptions(str(weights)).load()
+    other = ModelOptions(str(weights), similarity=("negative-l2",)).load()
+    assert other.model.config.similarity == ("negative-l2",)
+    assert usual.settings() != other.settings()
+    found = np.asarray(other.segmenter().segment(clip(4), first_mask(), soft=True))
+    np.testing.assert_array_equal(found, probabilities(other_model("negative-l2")))
 
 
 def test_weights_without_what_is_learnt_are_refused(tmp_path: pathlib.Path):

@@ -185,6 +185,8 @@ def test_the_command_line_names_weights_and_parts():
     assert config.start_from == "w.pth" and config.start_anew == ("decoder", "query_head/key")
     assert config.freeze == ("stems", "norms")
     assert changed(config, ("freeze=",)).freeze == ()
+    words = changed(config, ("similarity=cosine,temperature=0.2",)).similarity
+    assert words == ("cosine", "temperature=0.2")
 
 
 def test_weights_go_on_with_a_similarity_that_learns_nothing(
