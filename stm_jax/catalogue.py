@@ -1,4 +1,4 @@
-"""Which memories and reads there are, and which of them is chosen by words.
+"""Which memories, reads and similarities there are, and which of them is chosen by words.
 
 `fifo frames=8` is `Fifo(frames=8)`. What there is stands in the packages' own lists, one line a
 class; help texts and tables are made from the classes' docstrings. The files are read and not run
@@ -27,27 +27,32 @@ from stm_jax.errors import InputError
 if TYPE_CHECKING:
     from stm_jax.memory.protocol import Memory
     from stm_jax.reads.protocol import Read
+    from stm_jax.similarities.protocol import Similarity
 
 LARGEST = 2**31 - 1  # of a knob that is an integer
 STM_EVERY = 5
 """What the commands' --memorize-every is unless it is given."""
 
 ROOT = pathlib.Path(__file__).parent
-RULES, STORES, READS = "memory/rules", "memory/stores", "reads"
-PACKAGES = {"memory": (RULES, STORES), "read": (READS,)}
-"""Where the classes are that --memory and --read choose from."""
+RULES, STORES, READS, SIMILARITIES = "memory/rules", "memory/stores", "reads", "similarities"
+PACKAGES = {"memory": (RULES, STORES), "read": (READS,), "similarity": (SIMILARITIES,)}
+"""Where the classes are that --memory, --read and --similarity choose from."""
+FACTS = {READS: ("Gradient", "Temporary memory", "Source"), SIMILARITIES: ("Learns", "Source")}
+"""What their tables tell besides; of a memory, its source."""
+WHAT = {READS: "what is read", SIMILARITIES: "what is alike"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A rule, a store or a read as its file declares it.
+    """A rule, a store, a read or a similarity as its file declares it.
 
     Attributes:
         name: On the command line.
         module: Of its class.
         class_name: Of its class.
         summary: The first line of its docstring.
-        facts: The lines "Source: ...", "Gradient: ..." and "Temporary memory: ..." of it.
+        facts: The lines "Source: ...", "Gradient: ...", "Temporary memory: ..." and "Learns: ..."
+            of it.
         knobs: Their defaults, as they are written on the command line.
         meanings: Of the knobs, from the docstring's "Attributes".
     """
@@ -78,7 +83,7 @@ def entries(*packages: str) -> tuple[Entry, ...]:
 
 
 def help_of(option: str) -> str:
-    """Returns what --help says about "memory" or "read": a line for each choice."""
+    """Returns what --help says about "memory", "read" or "similarity": a line a choice."""
     lines = []
     for e in entries(*PACKAGES[option]):
         words = " ".join((e.name, *(f"{knob}={value}" for knob, value in e.knobs.items())))
@@ -88,9 +93,8 @@ def help_of(option: str) -> str:
 
 def table_of(package: str) -> str:
     """Returns the Markdown table of a package, as docs/research_kit.md has it."""
-    facts = ("Gradient", "Temporary memory", "Source") if package == READS else ("Source",)
-    what = "what is read" if package == READS else "what stays"
-    head = ("name", what, *map(str.lower, facts), "knobs")
+    facts = FACTS.get(package, ("Source",))
+    head = ("name", WHAT.get(package, "what stays"), *map(str.lower, facts), "knobs")
     rows = [head, ("---",) * len(head)]
     for e in entries(package):
         knobs = (f"`{knob}={value}` {e.meanings.get(knob, '')}" for knob, value in e.knobs.items())
@@ -148,6 +152,20 @@ def chosen_read(words: Sequence[str], option: str = "--read") -> "Read | None":
     if not callable(read):
         raise InputError(f"{option} {words[0]} is no Read: give it a method __call__")
     return cast("Read | None", read)
+
+
+def chosen_similarity(words: Sequence[str], option: str = "--similarity") -> "Similarity":
+    """Returns the similarity that the words ask for, the dot product without any; see `chosen`."""
+    from stm_jax.similarities import DotProduct
+    from stm_jax.similarities.protocol import Similarity
+
+    similarity = _chosen(option, words, entries(*PACKAGES["similarity"])) if words else DotProduct()
+    if not isinstance(similarity, Similarity):
+        raise InputError(
+            f"{option} {words[0]} is no Similarity: derive it from "
+            "stm_jax.similarities.protocol.Similarity"
+        )
+    return similarity
 
 
 def read_to_train(words: Sequence[str]) -> "Read":
@@ -253,7 +271,8 @@ def _entry(module: str, class_name: str) -> Entry:
     """Returns what a class's file says, and those of the classes that it is made from."""
     declared = _classes(module.split(".")[1])
     line, *rest = (ast.get_docstring(declared[class_name]) or "").partition("\n")
-    facts = re.findall(r"^(Source|Gradient|Temporary memory): (.+)\.$", "".join(rest), re.MULTILINE)
+    fact = r"^(Source|Gradient|Temporary memory|Learns): (.+)\.$"
+    facts = re.findall(fact, "".join(rest), re.MULTILINE)
     knobs, meanings = _knobs(declared, class_name)
     return Entry(name_of(class_name), module, class_name, line, dict(facts), knobs, meanings)
 

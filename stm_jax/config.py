@@ -20,6 +20,8 @@ class ModelConfig:
             costs sixteen times what it costs at stride 16; None for `decoder_width`.
         key_width: Channels of a key; None for an eighth of r4's (paper section 3.1).
         value_width: Channels of a value; None for half of r4's (paper section 3.1).
+        similarity: How alike two keys are, in the words of `stm-jax segment --similarity`, such as
+            ("cosine", "temperature=0.05"); without words, the dot product (paper section 3.3).
     """
 
     name: str
@@ -30,6 +32,8 @@ class ModelConfig:
     last_width: int | None = None
     key_width: int | None = None
     value_width: int | None = None
+    # Not shown, so that what is known by a hash of its network's text stays known.
+    similarity: tuple[str, ...] = dataclasses.field(default=(), repr=False)
 
     @property
     def stage_channels(self) -> tuple[int, int, int]:

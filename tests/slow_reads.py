@@ -61,11 +61,16 @@ def window(radius: int) -> Weigh:
     return weigh
 
 
-def slow_read(weigh: Weigh, query_key, memory, expected):
+def dot_product(query_key: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Returns the scores [h w slots mh mw]."""
+    return np.einsum("yxc,tijc->yxtij", query_key, keys) / math.sqrt(keys.shape[-1])
+
+
+def slow_read(weigh: Weigh, query_key, memory, expected, alike=dot_product):
     """Returns values [h w value] and mass [slots mh mw]."""
     arrays = (query_key, memory.keys, memory.values)
     query_key, keys, values = (np.asarray(array, np.float64) for array in arrays)
-    s = np.einsum("yxc,tijc->yxtij", query_key, keys) / math.sqrt(keys.shape[-1])
+    s = alike(query_key, keys)
     read = np.zeros((*query_key.shape[:2], values.shape[-1]))
     mass = np.zeros(keys.shape[:3])
     for q in pairs(*query_key.shape[:2]):

@@ -27,7 +27,7 @@ BASE = {
     "text",
     "version",
 }
-NETWORK = BASE | {"ops", "reads", "nn", "memory", "catalogue", "infer", "weights"}
+NETWORK = BASE | {"ops", "reads", "similarities", "nn", "memory", "catalogue", "infer", "weights"}
 EVERYTHING = NETWORK | {"annotate", "runtime", "data", "eval", "report", "results"}
 EVERYTHING |= {"train", "benchmark", "paint", "synthetic", "export", "exported"}
 MAY_IMPORT = {
@@ -43,11 +43,12 @@ MAY_IMPORT = {
     "version": set(),
     "wrong_options": {"errors"},
     "ops": BASE,
-    "nn": BASE | {"ops"},
     "reads": BASE | {"ops"},
+    "similarities": BASE | {"reads"},
     "memory": BASE | {"ops", "reads"},
-    "catalogue": BASE | {"reads", "memory"},
-    "weights": BASE | {"nn"},
+    "catalogue": BASE | {"reads", "similarities", "memory"},
+    "nn": BASE | {"ops", "reads", "similarities", "catalogue"},
+    "weights": BASE | {"similarities", "catalogue", "nn"},
     "infer": BASE | {"ops", "reads", "nn", "memory"},
     "data": BASE,
     "annotate": NETWORK | {"runtime", "data", "results"},

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import stm_jax
-from stm_jax.catalogue import chosen
+from stm_jax.catalogue import chosen, chosen_similarity
 from stm_jax.data.masks import write_mask
 from stm_jax.results.video_writer import VideoWriter
+from stm_jax.weights.similarity import with_similarity
 from tests.lively import IDS, clip, first_mask, lively_model
 
 GUIDE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "your_own_memory.md"
@@ -67,13 +68,22 @@ def test_its_classes_are_found_from_the_command_line(tmp_path):
     mine.write_text(
         "".join(b for b in blocks() if "class WhenItGrows" in b or "class NearestRead" in b)
     )
+    similar = tmp_path / "similar.py"
+    (block,) = (b for b in blocks() if "class FirstChannels" in b)
+    similar.write_text("import dataclasses\n" + block)
+    words = (f"{similar}:FirstChannels", "channels=2")
+    assert repr(chosen_similarity(words)) == "FirstChannels(channels=2)"
+    model = with_similarity(lively_model(), words)
+    found = stm_jax.Segmenter(model).segment(clip(3), first_mask(), soft=True)
+    usual = stm_jax.Segmenter(lively_model()).segment(clip(3), first_mask(), soft=True)
+    assert np.abs(np.subtract(found, usual)).max() > 1e-3
     words = (f"{mine}:WhenItGrows", "frames=4"), (f"{mine}:NearestRead",)
     memory, read = chosen(*words, memorize_every=5)
     assert repr(memory) == "WhenItGrows(frames=4, share=0.25)"
     assert repr(read) == "NearestRead(sharpness=1.0)"
 
 
-def test_new_rules_and_reads_are_short():
-    for name in ("WhenItGrows", "NearestRead"):
+def test_new_rules_reads_and_similarities_are_short():
+    for name in ("WhenItGrows", "NearestRead", "FirstChannels"):
         (block,) = (b for b in blocks() if f"class {name}" in b)
         assert len(block[block.index("@dataclasses") :].splitlines()) <= LONGEST

@@ -1,4 +1,4 @@
-"""Choosing a memory and a read by words, and what of them is noted in a run's settings."""
+"""A memory, a read and a similarity by words, and what of them is noted in a run's settings."""
 
 import dataclasses
 import json
@@ -13,9 +13,20 @@ import sys
 import pytest
 
 import stm_jax.infer.averaged
-from stm_jax import catalogue, memory, reads
+from stm_jax import catalogue, memory, reads, similarities
 from stm_jax.benchmark.variant_list import VARIANTS
-from stm_jax.catalogue import PACKAGES, READS, RULES, STORES, chosen, entries, help_of, noted
+from stm_jax.catalogue import (
+    PACKAGES,
+    READS,
+    RULES,
+    SIMILARITIES,
+    STORES,
+    chosen,
+    chosen_similarity,
+    entries,
+    help_of,
+    noted,
+)
 from stm_jax.cli import main
 from stm_jax.errors import InputError
 from stm_jax.infer.averaged import AveragedSegmenter
@@ -23,9 +34,11 @@ from stm_jax.memory import Confident, EveryNth, Fifo, XMem
 from stm_jax.memory.protocol import Memory
 from stm_jax.reads import Dense, Kernelized, Regional, TopK
 from stm_jax.reads.protocol import Read
+from stm_jax.similarities import Cosine, NegativeL2
+from stm_jax.similarities.protocol import Similarity
 from tests.test_clips import root  # noqa: F401, a fixture
 
-MEMORIES, ALL_READS = entries(*PACKAGES["memory"]), entries(*PACKAGES["read"])
+MEMORIES, ALL_READS, ALL_SIMILARITIES = (entries(*packages) for packages in PACKAGES.values())
 GUIDE = pathlib.Path(__file__).parent.parent / "docs" / "research_kit.md"
 
 OWN = """
@@ -66,6 +79,18 @@ def test_a_memory_by_its_name_and_knobs(words, expected):
 )
 def test_a_read_by_its_name_and_knobs(words, expected):
     assert chosen((), words.split(), 5) == (EveryNth(5), expected)
+
+
+def test_a_similarity_by_its_name_and_knobs():
+    assert chosen_similarity(("NegativeL2",)) == chosen_similarity(("negative-l2",)) == NegativeL2()
+    assert chosen_similarity(("cosine", "temperature=0.05")) == Cosine(0.05)
+    for words, line in (
+        (("l2",), "--similarity l2: there is dot-product, negative-l2, .*, or FILE.py:CLASS"),
+        (("cosine", "temperature=0"), r"cosine: the temperature must be at least 0\.01, not 0"),
+        (("negative-l2", "k=3"), "k=3 is none of its knobs; it has no knobs"),
+    ):
+        with pytest.raises(InputError, match=line):
+            chosen_similarity(words)
 
 
 def test_without_words_it_is_stms_rule():
@@ -121,14 +146,15 @@ def test_the_note_tells_knobs_apart_and_survives_json():
 
 
 @pytest.mark.parametrize("command", ["segment", "benchmark-dataset", "attention", "demo"])
-def test_help_names_every_memory_and_read(command, capsys):
+def test_help_names_every_memory_read_and_similarity(command, capsys):
     with pytest.raises(SystemExit):
         main([command, "--help"])
     words = set(re.split(r"[^a-z-]+", capsys.readouterr().out))
-    assert {entry.name for entry in (*MEMORIES, *ALL_READS)} <= words
+    named = {entry.name for entry in (*MEMORIES, *ALL_READS, *ALL_SIMILARITIES)}
+    assert {name.replace("l2", "l") for name in named} <= words
 
 
-@pytest.mark.parametrize("option", ["memory", "read"])
+@pytest.mark.parametrize("option", PACKAGES)
 def test_what_is_read_in_a_file_is_what_its_class_has(option):
     for entry, line in zip(entries(*PACKAGES[option]), help_of(option).splitlines(), strict=True):
         fields = dataclasses.fields(entry.kind)
@@ -137,14 +163,15 @@ def test_what_is_read_in_a_file_is_what_its_class_has(option):
         assert entry.knobs == knobs
         assert entry.meanings.keys() >= knobs.keys() and all(entry.meanings.values())
         assert entry.summary == entry.kind.__doc__.splitlines()[0]
-        assert entry.facts.keys() >= {"Source"} | ({"Gradient"} if option == "read" else set())
+        more = {"read": {"Gradient"}, "similarity": {"Learns"}}.get(option, set())
+        assert entry.facts.keys() >= {"Source"} | more
         assert line.startswith(
             " ".join((entry.name, *(f"{k}={v}" for k, v in knobs.items()))) + ": "
         )
         assert entry.summary in line and entry.facts["Source"] in line
 
 
-@pytest.mark.parametrize("package", [RULES, STORES, READS])
+@pytest.mark.parametrize("package", [RULES, STORES, READS, SIMILARITIES])
 def test_the_research_kit_has_the_tables_that_are_made(package):
     table = catalogue.table_of(package)
     assert f"\n\n{table}\n\n" in GUIDE.read_text(), "python tools/kit_tables.py writes it"
@@ -166,20 +193,23 @@ def test_the_variants_are_every_memory_and_then_every_read():
     }
 
 
-FOLDERS = ("stm_jax.memory.rules.", "stm_jax.memory.stores.", "stm_jax.reads.")
+FOLDERS = tuple(
+    f"stm_jax.{package.replace('/', '.')}." for package in (RULES, STORES, READS, SIMILARITIES)
+)
 
 
-def test_every_memory_and_read_of_the_package_can_be_chosen():
-    found, waiting = set(), [Memory, Read]
+def test_every_memory_read_and_similarity_of_the_package_can_be_chosen():
+    found, waiting = set(), [Memory, Read, Similarity]
     while waiting:
         waiting += (kinds := waiting.pop().__subclasses__())
         found |= {kind for kind in kinds if kind.__module__.startswith(FOLDERS)}
-    assert found == {entry.kind for entry in (*MEMORIES, *ALL_READS)}
+    assert found == {entry.kind for entry in (*MEMORIES, *ALL_READS, *ALL_SIMILARITIES)}
 
 
 def test_they_are_public_names():
     assert all(getattr(memory, entry.class_name) is entry.kind for entry in MEMORIES)
     assert all(getattr(reads, entry.class_name) is entry.kind for entry in ALL_READS)
+    assert all(getattr(similarities, e.class_name) is e.kind for e in ALL_SIMILARITIES)
 
 
 NEW_RULE = '''
@@ -216,6 +246,34 @@ class AllAlike(Dense):
     Gradient: none to speak of.
     Temporary memory: hardly any.
     """
+'''
+NEW_SIMILARITY = '''
+import dataclasses
+
+from stm_jax.similarities.protocol import Similarity
+
+
+@dataclasses.dataclass(frozen=True)
+class Sharpened(Similarity):
+    """The dot product, sharpened by a number that is learnt.
+
+    Source: nobody (2026).
+    Learns: one number.
+
+    Attributes:
+        begin: What it begins as.
+    """
+
+    begin: float = 2.0
+
+    def numbers(self):
+        return {"sharpness": self.begin}
+
+    def of_query(self, key, learnt):
+        return key * learnt["sharpness"]
+
+    def of_memory(self, key, learnt):
+        return key
 '''
 NEW_COMMAND = '''
 import dataclasses
@@ -284,17 +342,24 @@ ASKED = """
 import sys
 from stm_jax import catalogue
 print(catalogue.help_of("memory"), catalogue.help_of("read"), sep="\\n")
-print(catalogue.table_of(catalogue.RULES), catalogue.table_of(catalogue.READS), sep="\\n")
+print(catalogue.help_of("similarity"))
+for package in (catalogue.RULES, catalogue.READS, catalogue.SIMILARITIES):
+    print(catalogue.table_of(package))
 assert "jax" not in sys.modules, "the help waits for JAX"
 from stm_jax.benchmark.variant_list import VARIANTS
 print(catalogue.chosen(("oldest-goes", "patience=3"), ("all-alike",), 5))
 print(*VARIANTS, sep="\\n")
+import dataclasses
+from stm_jax.config import TINY
+from stm_jax.weights.pytorch import variable_shapes
+sharpened = dataclasses.replace(TINY, similarity=("sharpened", "begin=3"))
+print(*(variable_shapes(sharpened).keys() - variable_shapes(TINY).keys()))
 from stm_jax.cli import main
 main(["say-hello", "--name", "you"])
 """
 
 
-def test_a_new_rule_read_or_command_is_a_file_and_a_line(tmp_path):
+def test_a_new_rule_read_similarity_or_command_is_a_file_and_a_line(tmp_path):
     package = tmp_path / "stm_jax"
     shutil.copytree(
         pathlib.Path(stm_jax.__file__).parent, package, ignore=shutil.ignore_patterns("assets")
@@ -302,6 +367,7 @@ def test_a_new_rule_read_or_command_is_a_file_and_a_line(tmp_path):
     for folder, module, name, text in (
         ("memory/rules", "oldest_goes", "OldestGoes", NEW_RULE),
         ("reads", "all_alike", "AllAlike", NEW_READ),
+        ("similarities", "sharpened", "Sharpened", NEW_SIMILARITY),
         ("commands", "say_hello", "SayHello", NEW_COMMAND),
     ):
         (package / folder / f"{module}.py").write_text(text)
@@ -330,10 +396,16 @@ def test_a_new_rule_read_or_command_is_a_file_and_a_line(tmp_path):
         "| `all-alike` | The mean of everything. | none to speak of | hardly any | nobody (2026) |"
     )
     assert f"{row} - |" in told
+    sharpened = "The dot product, sharpened by a number that is learnt."
+    assert f"sharpened begin=2: {sharpened} Source: nobody (2026)." in told
+    row = f"| `sharpened` | {sharpened} | one number | nobody (2026) |"
+    assert f"{row} `begin=2` What it begins as. |" in told
+    assert "params/similarity/sharpness" in told
+    named = [line.removesuffix(", similarity=())") for line in told]
     rule = "OldestGoes(frames=5, every=3, patience={})"
     assert f"({rule.format('3.0')}, AllAlike())" in told
-    assert f"Variant(name='oldest-goes', memory={rule.format('2.0')}, read=None)" in told
-    assert "Variant(name='stm-all-alike', memory=EveryNth(n=5), read=AllAlike())" in told
+    assert f"Variant(name='oldest-goes', memory={rule.format('2.0')}, read=None" in named
+    assert "Variant(name='stm-all-alike', memory=EveryNth(n=5), read=AllAlike()" in named
     assert told[-1] == "hello you"
 
 
@@ -383,7 +455,7 @@ def test_the_command_line_does_not_wait_for_jax():
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("class Mine:\n    pass\n", "is no Memory: derive it"),
+        ("class Mine:\n    pass\n", "is no Memory: derive it from"),
         ("class Mine:\n    def __init__(self):\n        1 / 0\n", "division by zero"),
         ("Mine = 5\n", "own.py:Mine"),
         ("import sys\nsys.exit(0)\n", "leaves the program"),

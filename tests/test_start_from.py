@@ -18,6 +18,7 @@ from stm_jax.data.pipeline import training_clips
 from stm_jax.data.sources import Photographs
 from stm_jax.errors import InputError
 from stm_jax.nn.model import Model, random_model
+from stm_jax.train.checks import check_train
 from stm_jax.train.config import StageConfig, TrainConfig
 from stm_jax.train.key_start import start_keys
 from stm_jax.train.loop import fit
@@ -184,6 +185,66 @@ def test_the_command_line_names_weights_and_parts():
     assert config.start_from == "w.pth" and config.start_anew == ("decoder", "query_head/key")
     assert config.freeze == ("stems", "norms")
     assert changed(config, ("freeze=",)).freeze == ()
+    words = changed(config, ("similarity=cosine,temperature=0.2",)).similarity
+    assert words == ("cosine", "temperature=0.2")
+
+
+def test_weights_go_on_with_a_similarity_that_learns_nothing(
+    weights: pathlib.Path,
+    root: pathlib.Path,  # noqa: F811
+):
+    found = start(config_from(weights, similarity=("negative-l2",)))
+    assert found.config.similarity == ("negative-l2",)
+    for name, array in flat(lively_model()).items():
+        assert np.array_equal(array, flat(found)[name]), name
+    of_model = dataclasses.replace(TINY, similarity=("negative-l2",))
+    assert start(config_from(weights, model=of_model)).config == found.config
+    with pytest.raises(InputError, match="similarity = nearest: there is dot-product"):
+        check_train(config_from(weights, root, similarity=("nearest",)))
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [("anisotropic-l2", "memory_head/shrinkage,query_head/selection"), ("cosine", "similarity")],
+)
+def test_what_a_similarity_learns_starts_anew_by_name(
+    words: str, parts: str, weights: pathlib.Path, tmp_path: pathlib.Path
+):
+    config = config_from(weights, similarity=(words,), seed=3)
+    with pytest.raises(InputError, match=f"missing .* start_anew={parts} starts them anew"):
+        given_weights(config)
+    found = start(changed(config, (f"start_anew={parts}",)))
+    drawn, given = flat(random_model(found.config, 3)), flat(lively_model())
+    assert flat(found).keys() == drawn.keys() > given.keys()
+    for name, array in flat(found).items():
+        assert np.array_equal(array, given.get(name, drawn[name])), name
+    # And back: what the dot product has no use for is left, if it is named.
+    save(found, tmp_path / "found.safetensors")
+    back = config_from(tmp_path / "found.safetensors")
+    with pytest.raises(InputError, match=f"unexpected .* start_anew={parts} starts them anew"):
+        given_weights(back)
+    plain = flat(start(changed(back, (f"start_anew={parts}",))))
+    assert plain.keys() == given.keys()
+    assert all(np.array_equal(plain[name], given[name]) for name in given)
+
+
+def test_a_run_learns_a_similarity_and_is_run_with_it(
+    root: pathlib.Path,  # noqa: F811
+    weights: pathlib.Path,
+    tmp_path: pathlib.Path,
+):
+    words = ("cosine", "temperature=0.2")
+    config = config_from(
+        weights, root, similarity=words, start_anew=("similarity",), weight_decay=0.0
+    )
+    name = "params/similarity/log_scale"
+    learnt = flat(fit(config, tmp_path / "run"))[name]
+    assert 1e-5 < abs(learnt + np.log(0.2)) < 1e-2
+    loaded = stm_jax.load(tmp_path / "run")
+    assert loaded.config.similarity == words and flat(loaded)[name] == learnt
+    other = dataclasses.replace(config, similarity=("cosine",))
+    with pytest.raises(InputError, match=r"begun with model\.similarity"):
+        fit(other, tmp_path / "run")
 
 
 def test_the_bundled_weights_start_their_network():

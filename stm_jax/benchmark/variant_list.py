@@ -15,17 +15,19 @@ from stm_jax.reads.protocol import Read
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """A memory with a read.
+    """A memory with a read, and a similarity of keys.
 
     Attributes:
         name: Of its row and its folder: letters, digits, dots, dashes and underscores.
         memory: What is written and dropped.
         read: How it is read; None for the memory's default.
+        similarity: How alike two keys are, in the words of --similarity; none for the weights' own.
     """
 
     name: str
     memory: Memory
     read: Read | None = None
+    similarity: tuple[str, ...] = ()
 
 
 def _variants() -> Iterator[Variant]:

@@ -45,7 +45,7 @@ def finished_row(
     row = {
         "variant": variant.name,
         "memory": repr(variant.memory),
-        "read": _text(variant.read),
+        "read": ", ".join([_text(variant.read), *filter(None, [" ".join(variant.similarity)])]),
         "j_and_f": found.get("J&F"),
         "j": found.get("J_mean"),
         "f": found.get("F_mean"),

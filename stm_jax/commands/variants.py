@@ -84,7 +84,7 @@ class Variants:
         self, sequences: "Sequence[BenchmarkSequence]", variants: "Sequence[Variant]"
     ) -> None:
         """Runs the variants that are not done, each in a process of its own, and tells of all."""
-        from stm_jax.catalogue import noted
+        from stm_jax.catalogue import chosen_similarity, noted
 
         out = self.results.out
         shared = self._shared_settings() | {"data": hash_of_data(sequences)}
@@ -92,6 +92,8 @@ class Variants:
         with FrameProgress(None) as progress:
             for number, variant in enumerate(variants, start=1):
                 about = {"memory": noted(variant.memory), "read": noted(variant.read)}
+                if variant.similarity:
+                    about["similarity"] = noted(chosen_similarity(variant.similarity))
                 settings, folder = shared | about, out / variant.name
                 done = _noted(folder)
                 if done and not is_whole(folder, done, sequences):
@@ -159,10 +161,11 @@ class Variants:
             raise KeyboardInterrupt
         return failure
 
-    def benchmark(self, name: str) -> BenchmarkDataset:
+    def benchmark(self, variant: "Variant") -> BenchmarkDataset:
         """Returns the benchmark whose folder is the variant's."""
-        results = dataclasses.replace(self.results, out=self.results.out / name)
-        return BenchmarkDataset(self.data, results, ModelOptions(**vars(self.network)))
+        results = dataclasses.replace(self.results, out=self.results.out / variant.name)
+        model = ModelOptions(**vars(self.network), similarity=variant.similarity)
+        return BenchmarkDataset(self.data, results, model)
 
 
 def run_variant(options: Variants, name: str, settings: dict[str, Any]) -> None:
@@ -170,7 +173,7 @@ def run_variant(options: Variants, name: str, settings: dict[str, Any]) -> None:
     keep_freed_memory()
     (variant,) = chosen_variants(options.variants, (name,))
     with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
-        options.benchmark(name).run_with((variant.memory, variant.read))
+        options.benchmark(variant).run_with((variant.memory, variant.read))
     peak, _ = process_peak()
     folder = options.results.out / name
     noted = {"settings": settings, "peak_bytes": peak, SCORED: (folder / SCORES).exists()}

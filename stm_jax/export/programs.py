@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt8
 
 from stm_jax.infer.stream import Recipe, VideoState, advance, default_read, nearest
+from stm_jax.nn.stm import view_of
 from stm_jax.ops.aggregate import aggregate, softmax_over_objects
 from stm_jax.ops.padding import STRIDE, crop, pad, padding_to_stride
 from stm_jax.reads.protocol import MemoryView
@@ -120,7 +121,7 @@ def programs(
         read = recipe.read or default_read(view)
 
         def read_object(each: MemoryView) -> Array:
-            return read(asked.key[0], each).values
+            return read(asked.key[0], view_of(recipe.network, each)).values
 
         if unrolled:
             each = (jax.tree.map(operator.itemgetter(i), view) for i in range(sizes.objects))

@@ -12,7 +12,7 @@ from stm_jax.errors import InputError
 from stm_jax.infer.stream import Recipe, VideoState, remembered
 from stm_jax.memory.bank import MemoryBank
 from stm_jax.memory.pinned import PinnedState
-from stm_jax.nn.stm import Variables
+from stm_jax.nn.stm import Variables, view_of
 from stm_jax.ops.padding import STRIDE, padding_to_stride
 from stm_jax.ops.regions import object_positions
 from stm_jax.reads import Chunked, Slots
@@ -123,7 +123,7 @@ def _weights(
     def of_object(
         item: tuple[MemoryView, Bool[Array, "h16 w16"]],
     ) -> Float[Array, "slots h16 w16 1"]:
-        memory, expected = item
+        memory, expected = view_of(recipe.network, item[0]), item[1]
 
         def read_there(values: Float[Array, "slots h16 w16 1"]) -> Float[Array, ""]:
             answer = read(asked.key[0], memory._replace(values=values), expected)

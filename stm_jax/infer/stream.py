@@ -15,7 +15,7 @@ from stm_jax.memory.protocol import Memory, candidate_of
 from stm_jax.memory.rules.every_nth import EveryNth
 from stm_jax.nn.decoder import Skips
 from stm_jax.nn.encoders import KeyValue
-from stm_jax.nn.stm import STM, Variables, decode, memorize, query
+from stm_jax.nn.stm import STM, Variables, decode, memorize, query, view_of
 from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
 from stm_jax.ops.padding import STRIDE, crop, pad, pad_frames, padding_to_stride
 from stm_jax.ops.regions import object_positions
@@ -92,8 +92,8 @@ class Recipe:
 
     @property
     def channels(self) -> tuple[int, int]:
-        """Channels of a key and of a value."""
-        return self.config.key_channels, self.config.value_channels
+        """Channels of a remembered key and of a value."""
+        return self.network.channels
 
     def feature_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Returns the rows and columns of keys and values, for frames of a working size."""
@@ -185,7 +185,8 @@ def advance(
     read = recipe.read or default_read(view)
 
     def read_object(item: tuple[MemoryView, Bool[Array, "h16 w16"]]) -> Answer:
-        return read(asked.key[0], *item, with_mass=recipe.memory.counts_usage)
+        memory, expected = view_of(recipe.network, item[0]), item[1]
+        return read(asked.key[0], memory, expected, with_mass=recipe.memory.counts_usage)
 
     # One object after the other, so that the affinity of one at a time is in memory.
     found, mass = jax.lax.map(read_object, (view, object_positions(state.padded_masks)))

@@ -15,14 +15,20 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class KeyValue(NamedTuple):
-    """A key and a value for every position of a frame at stride 16."""
+    """A key and a value for every position of a frame at stride 16.
+
+    What the heads of a similarity give stands behind the key, as further channels of it.
+    """
 
     key: Float[Array, "b h16 w16 key"]
     value: Float[Array, "b h16 w16 value"]
 
 
 class QueryFeatures(NamedTuple):
-    """What the query encoder knows of a frame: nothing in it depends on an object."""
+    """What the query encoder knows of a frame: nothing in it depends on an object.
+
+    The key is what reads multiply: the features that the similarity makes of it.
+    """
 
     key: Float[Array, "b h16 w16 key"]
     value: Float[Array, "b h16 w16 value"]
@@ -97,15 +103,30 @@ class QueryEncoder(nn.Module):
 
 
 class KeyValueHead(nn.Module):
-    """Two 3x3 convolutions side by side, for a key and a value."""
+    """Two 3x3 convolutions side by side, for a key and a value, and those of a similarity."""
 
     config: ModelConfig
+    more: tuple[tuple[str, int], ...] = ()  # their names and channels
 
     @nn.compact
-    def __call__(self, r4: Float[Array, "b h16 w16 r4"]) -> KeyValue:
+    def __call__(self, r4: Float[Array, "b h16 w16 r4"]) -> tuple[KeyValue, dict[str, Array]]:
         key = Conv3x3(self.config.key_channels, name="key")(r4)
         value = Conv3x3(self.config.value_channels, name="value")(r4)
-        return KeyValue(key, value)
+        more = {name: Conv3x3(channels, name=name)(r4) for name, channels in self.more}
+        return KeyValue(key, value), more
+
+
+class Numbers(nn.Module):
+    """Single numbers that are learnt."""
+
+    begin: tuple[tuple[str, float], ...]
+
+    @nn.compact
+    def __call__(self) -> dict[str, Float[Array, ""]]:
+        return {
+            name: self.param(name, nn.initializers.constant(value), ())
+            for name, value in self.begin
+        }
 
 
 class Conv3x3(nn.Module):

@@ -4,6 +4,7 @@ Linen ends here: the rest of the project calls the functions at the bottom, whic
 functions of variables and arrays.
 """
 
+import functools
 from typing import Any, cast
 
 import flax.linen as nn
@@ -11,10 +12,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from stm_jax.catalogue import chosen_similarity
 from stm_jax.config import ModelConfig
 from stm_jax.nn.decoder import Decoder, Skips
-from stm_jax.nn.encoders import KeyValue, KeyValueHead, MemoryEncoder, QueryEncoder, QueryFeatures
+from stm_jax.nn.encoders import (
+    KeyValue,
+    KeyValueHead,
+    MemoryEncoder,
+    Numbers,
+    QueryEncoder,
+    QueryFeatures,
+)
 from stm_jax.ops.fast_conv import upsample
+from stm_jax.reads.protocol import MemoryView
+from stm_jax.similarities.protocol import Similarity
 
 Variables = dict[str, Any]
 """{"params": ..., "batch_stats": ...}, nested dicts of arrays."""
@@ -27,11 +38,21 @@ class STM(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def setup(self) -> None:
+        measure, channels = similarity_of(self.config), self.config.key_channels
         self.memory_encoder = MemoryEncoder(self.config, self.dtype)
         self.query_encoder = QueryEncoder(self.config, self.dtype)
-        self.memory_head = KeyValueHead(self.config)
-        self.query_head = KeyValueHead(self.config)
+        of_memory, of_query = measure.memory_heads(channels), measure.query_heads(channels)
+        self.memory_head = KeyValueHead(self.config, tuple(of_memory.items()))
+        self.query_head = KeyValueHead(self.config, tuple(of_query.items()))
+        self.similarity = Numbers(tuple(measure.numbers().items()))
         self.decoder = Decoder(self.config)
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels of a remembered key and of a value."""
+        key = self.config.key_channels
+        more = similarity_of(self.config).memory_heads(key).values()
+        return key + sum(more), self.config.value_channels
 
     def memorize_r4(
         self,
@@ -49,7 +70,9 @@ class STM(nn.Module):
         others: Float[Array, "b o h w"],
     ) -> KeyValue:
         """Keys and values of each object, (b, o, h16, w16, channels)."""
-        key, value = self.memory_head(self.memorize_r4(frames, masks, others))
+        (key, value), more = self.memory_head(self.memorize_r4(frames, masks, others))
+        if more:
+            key = jnp.concatenate([key, *more.values()], axis=-1)
         lead = masks.shape[:2]
         return KeyValue(  # (b*o, ...) -> (b, o, ...)
             key.reshape(*lead, *key.shape[1:]), value.reshape(*lead, *value.shape[1:])
@@ -58,7 +81,8 @@ class STM(nn.Module):
     def query(self, frames: Float[Array, "b h w 3"]) -> QueryFeatures:
         """What a frame asks the memory with, and what the decoder needs of it."""
         r2, r3, r4 = self.query_encoder(frames)
-        key, value = self.query_head(r4)
+        (key, value), more = self.query_head(r4)
+        key = similarity_of(self.config).of_query(key, {**more, **self.similarity()})
         return QueryFeatures(key, value, r4, r3, r2)
 
     def skips(self, features: QueryFeatures) -> Skips:
@@ -80,6 +104,24 @@ class STM(nn.Module):
         query = self.query(frames)
         read = jnp.concatenate([memory.value, query.value[:, None]], axis=-1)
         return self.decode(read, self.skips(query))
+
+
+@functools.cache
+def _similarity_of(words: tuple[str, ...]) -> Similarity:
+    return chosen_similarity(words, "similarity =")
+
+
+def similarity_of(config: ModelConfig) -> Similarity:
+    """Returns how alike two keys of a network are; raises InputError where there is no such one."""
+    return _similarity_of(config.similarity)
+
+
+def view_of(network: STM, memory: MemoryView) -> MemoryView:
+    """Returns one object's memory as reads are given it: with what the query's key is held against.
+
+    With the dot product it is the memory as it is.
+    """
+    return similarity_of(network.config).view(memory, network.config.key_channels)
 
 
 def initialize(config: ModelConfig, key: jax.Array) -> Variables:

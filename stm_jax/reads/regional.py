@@ -23,7 +23,8 @@ class Regional(Read):
     the query's is around the previous mask, without optical flow; query values, which no read
     sees, are not set to 0 outside of it; and memory positions outside their regions weigh 0.
     There they have the key 0 and the value 0, and keep the weight of a score of 0: `zeroed` does
-    that. With boxes that cover all this is the dense read, either way.
+    that, which is of dot products and cosines: no distance is nearer than a score of 0. With boxes
+    that cover all this is the dense read, either way.
 
     Source: RMNet (CVPR 2021).
     Gradient: yes, with the regions held fixed.

@@ -4,7 +4,7 @@ One function a dataclass; an error names the setting as it is changed on the com
 stages.0.steps.
 """
 
-from stm_jax.catalogue import chosen_memory, read_to_train
+from stm_jax.catalogue import chosen_memory, chosen_similarity, read_to_train
 from stm_jax.checks import check_model, check_types, shown, within
 from stm_jax.data.config import DataConfig
 from stm_jax.data.masks import VOID
@@ -30,6 +30,7 @@ def check_train(config: TrainConfig) -> None:
         raise InputError("stages is empty: give one stage at least")
     if config.model is not None:
         check_model(config.model)
+        chosen_similarity(config.model.similarity, "model.similarity =")
     if config.dtype not in DTYPES:
         raise InputError(f"dtype is {shown(config.dtype)}: give {' or '.join(DTYPES)}")
     within("trunk_factor", config.trunk_factor, 0, MOST_RATE)
@@ -50,6 +51,7 @@ def check_train(config: TrainConfig) -> None:
         chosen_memory(config.memory, "memory =")
     if config.read:
         read_to_train(config.read)
+    chosen_similarity(config.similarity, "similarity =")
 
 
 def check_stage(stage: StageConfig, name: str) -> None:

@@ -69,6 +69,8 @@ class TrainConfig:
             frames of a clip count one by one, however many were left out between them.
         read: How the memory is read, in the words of `stm-jax segment --read`, such as
             ("top-k", "k=20"); without words, the dense read.
+        similarity: How alike two keys are, in the words of `stm-jax segment --similarity`, such as
+            ("negative-l2",); without words as `model` says, or `start_from` for None.
         accumulate: Into how many parts a batch is cut, one after the other, to save memory.
         remat: Whether activations are computed again for the gradient rather than kept.
         average_decay: Share of the old that the moving average of the weights keeps at each
@@ -97,6 +99,7 @@ class TrainConfig:
     dtype: str = "float32"
     memory: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
+    similarity: tuple[str, ...] = ()
     accumulate: int = 1
     remat: bool = False
     average_decay: float = 0.0
@@ -110,7 +113,9 @@ class TrainConfig:
 
     @property
     def network(self) -> ModelConfig:
-        """`model`, once it is known: `fit` takes that of `start_from` for None."""
+        """`model` with `similarity`, once it is known: `fit` takes `start_from`'s for None."""
         if self.model is None:
             raise ValueError("the network is that of start_from, which has not been read")
-        return self.model
+        if not self.similarity:
+            return self.model
+        return dataclasses.replace(self.model, similarity=self.similarity)

@@ -12,7 +12,7 @@ from stm_jax.memory.protocol import Memory, candidate_of
 from stm_jax.memory.rules.every_nth import EveryNth
 from stm_jax.nn.decoder import Skips
 from stm_jax.nn.encoders import QueryFeatures
-from stm_jax.nn.stm import STM, Variables, decode, memorize, query
+from stm_jax.nn.stm import STM, Variables, decode, memorize, query, view_of
 from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
 from stm_jax.ops.padding import STRIDE
 from stm_jax.ops.regions import object_positions
@@ -72,7 +72,8 @@ def follow_clip(
     batch, objects, length, height, width = masks.shape
     cells = (height // STRIDE, width // STRIDE)
     # The true mask is one more channel of the value: reading it costs next to nothing.
-    channels = (network.config.key_channels, network.config.value_channels + 1)
+    key_channels, value_channels = network.channels
+    channels = (key_channels, value_channels + 1)
     shares = shares_of_cells(masks)
 
     def empty(_: jax.Array) -> PyTree[Array]:
@@ -91,7 +92,7 @@ def follow_clip(
         remember = functools.partial(_remember, memory, index, length)
         state = jax.vmap(remember)(state, memorized.key, value, soft_masks, present)
         features, skips = query(network, variables, next_frames)
-        look = functools.partial(_look, memory, read)
+        look = functools.partial(_look, network, memory, read)
         state, found = jax.vmap(look)(state, features.key, object_positions(soft_masks))
         found, share = found[..., :-1], found[..., -1]
         logits = _decode(network, variables, found, features, skips, present)
@@ -142,6 +143,7 @@ def _remember(
 
 
 def _look(
+    network: STM,
     memory: Memory,
     read: Read,
     state: PyTree[Array],
@@ -152,7 +154,8 @@ def _look(
     view = memory.view(state)
 
     def of_object(view: MemoryView, expected: Bool[Array, "h16 w16"]) -> Answer:
-        return read(query_key, view, expected, with_mass=memory.counts_usage)
+        seen = view_of(network, view)
+        return read(query_key, seen, expected, with_mass=memory.counts_usage)
 
     found, mass = jax.vmap(of_object)(view, expected)
     if mass is not None:

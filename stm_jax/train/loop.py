@@ -73,6 +73,7 @@ def fit(
     if config.model is None:
         model = checkpoints.model_of(run) if given is None else given.config
         config = dataclasses.replace(config, model=model)
+    config = dataclasses.replace(config, model=config.network)
     first = None if begun else initial_model(config, given)
     optimizer = make_optimizer(config)
 

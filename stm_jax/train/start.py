@@ -1,5 +1,6 @@
 """What a run starts from: its network's own draw, an ImageNet trunk, or weights that are there."""
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -36,14 +37,14 @@ def given_weights(config: TrainConfig) -> Model | None:
             name = "start_anew" if config.start_anew else "model = None"
             raise InputError(f"{name} is of weights that are there: give start_from=WEIGHTS")
         return None
-    given, _ = read_weights(config.start_from)
-    network = config.model or given.config
+    given, _ = read_weights(config.start_from, _own_code(config))
+    network = dataclasses.replace(config, model=config.model or given.config).network
     expected = {path: shape.shape for path, shape in variable_shapes(network).items()}
+    arrays = {path: np.asarray(array) for path, array in _flat(given).items()}
     for part in config.start_anew:
-        if not any(_lies_in(path, (part,)) for path in expected):
+        if not any(_lies_in(path, (part,)) for path in expected | arrays):
             parts = ", ".join(dict.fromkeys(_part(path) for path in expected))
             raise InputError(f"start_anew: {network.name} has no {part}; its parts are {parts}")
-    arrays = {path: np.asarray(array) for path, array in _flat(given).items()}
     taken = {p: a for p, a in arrays.items() if not _lies_in(p, config.start_anew)}
     wanted = {p: s for p, s in expected.items() if not _lies_in(p, config.start_anew)}
     unfit = taken.keys() ^ wanted.keys()
@@ -84,6 +85,12 @@ def initial_model(config: TrainConfig, given: Model | None) -> Model:
     batches = -(-config.key_frames // config.stages[0].data.batch_size)
     frames = [next(clips)["frames"][:, 0] for _ in range(batches)]
     return start_keys(model, np.concatenate(frames)[: config.key_frames])
+
+
+def _own_code(config: TrainConfig) -> tuple[str, ...]:
+    """Returns the network's similarity where it is code of the user's own: weights may have it."""
+    words = config.similarity or (config.model.similarity if config.model else ())
+    return words if any(".py:" in word for word in words[:1]) else ()
 
 
 def _read_trunk(config: TrainConfig) -> dict[str, np.ndarray]:

@@ -2,7 +2,9 @@
 
 import os
 import pathlib
+from collections.abc import Sequence
 
+import flax.traverse_util
 import numpy as np
 
 from stm_jax.errors import InputError
@@ -11,18 +13,21 @@ from stm_jax.nn.model import Model
 from stm_jax.weights.files import FORMAT, load, read_safetensors
 from stm_jax.weights.kinds import NAMED, kind_of
 from stm_jax.weights.pth import read_pth
-from stm_jax.weights.pytorch import from_pytorch, to_pytorch
+from stm_jax.weights.pytorch import from_pytorch, is_plain, to_pytorch
 
 
-def read_weights(weights: str) -> tuple[Model, dict[str, np.ndarray]]:
+def read_weights(
+    weights: str, similarity: Sequence[str] = ()
+) -> tuple[Model, dict[str, np.ndarray]]:
     """Reads a whole STM.
 
     Args:
         weights: A file of PyTorch, NumPy (.npz) or safetensors, whatever it is called, with the
             original implementation's names; or anything that `stm_jax.load` takes.
+        similarity: Where weights of ours are of a similarity that is code of the user's own: that.
 
     Returns:
-        The model, float32, and its weights by PyTorch's names as they were given.
+        The model, float32, and its weights as they were given, see `entries_of`.
 
     Raises:
         InputError: There is no such thing, it cannot be read, or holds no STM: one error tells of
@@ -37,13 +42,21 @@ def read_weights(weights: str) -> tuple[Model, dict[str, np.ndarray]]:
     elif kind == "safetensors" and FORMAT not in read_safetensors(path)[1]:
         given, _ = read_safetensors(path)
     else:
-        model = load(weights)
-        return model, to_pytorch(model)
+        model = load(weights, similarity)
+        return model, entries_of(model)
     try:
         model = from_pytorch(given)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return model, {name.removeprefix("module."): array for name, array in given.items()}
+
+
+def entries_of(model: Model) -> dict[str, np.ndarray]:
+    """Returns a model's arrays by PyTorch's names; by ours where its similarity is another."""
+    if is_plain(model.config):
+        return to_pytorch(model)
+    flat = flax.traverse_util.flatten_dict(model.variables, sep="/")
+    return {str(path): np.asarray(array) for path, array in flat.items()}
 
 
 def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ import contextlib
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import flax.traverse_util
@@ -24,6 +24,7 @@ from stm_jax.weights.digests import check_digests, write_digests
 from stm_jax.weights.entries import check_entries
 from stm_jax.weights.files import model_from
 from stm_jax.weights.pytorch import variable_shapes
+from stm_jax.weights.similarity import without_code
 from stm_jax.weights.whole_reads import every_read_is_awaited
 
 CONFIG = "config.json"
@@ -172,14 +173,14 @@ def model_of(run: pathlib.Path) -> ModelConfig:
         ) from error
 
 
-def load_checkpoint(run: pathlib.Path) -> Model:
-    """Returns the model of a run's newest checkpoint.
+def load_checkpoint(run: pathlib.Path, similarity: Sequence[str] = ()) -> Model:
+    """Returns the model of a run's newest checkpoint; `similarity` is as of `load`.
 
     Raises:
         InputError: The folder is no run, has no checkpoint, the newest is damaged (then the newest
             whole one is named), or is of another network than the configuration beside it.
     """
-    config = model_of(run)
+    config = without_code(model_of(run), similarity, run / CONFIG)
     folder = run / "checkpoints"
     steps = sorted(ocp.utils.checkpoint_steps(folder), reverse=True) if folder.is_dir() else []
     if not steps:

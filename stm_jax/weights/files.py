@@ -1,11 +1,12 @@
 """Models as files: safetensors with the configuration in the metadata. No code runs on loading."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.traverse_util
@@ -15,15 +16,18 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from stm_jax.catalogue import noted
 from stm_jax.checks import check_model, shown
 from stm_jax.config import ModelConfig
 from stm_jax.errors import InputError
 from stm_jax.files import check_is_file, write_whole
 from stm_jax.json_files import from_json, parse_json
 from stm_jax.nn.model import Model
+from stm_jax.nn.stm import similarity_of
 from stm_jax.weights.entries import check_entries
 from stm_jax.weights.kinds import kind_of
 from stm_jax.weights.pytorch import variable_shapes
+from stm_jax.weights.similarity import with_similarity, without_code
 
 FORMAT = "stm_jax"
 """The only key of the metadata: with two, equal weights would not always give equal files."""
@@ -31,22 +35,30 @@ FORMAT = "stm_jax"
 BUNDLED = pathlib.Path(__file__).parents[1] / "assets"
 
 
-def load(weights: str | os.PathLike[str]) -> Model:
+def load(weights: str | os.PathLike[str], similarity: Sequence[str] = ()) -> Model:
     """Loads a model, float32.
 
     Args:
         weights: The name of bundled weights ("stm-r18"), a .safetensors file that `save`
             wrote, or the folder of a training run (its newest checkpoint).
+        similarity: How alike two keys are, in the words of `stm-jax segment --similarity`, such as
+            ("negative-l2",); without words as the weights were trained.
 
     Raises:
-        InputError: There is no such thing, or it does not hold an STM.
+        InputError: There is no such thing, it does not hold an STM, or that has not learnt what
+            the similarity needs.
     """
+    model = _load(weights, similarity)
+    return with_similarity(model, similarity) if similarity else model
+
+
+def _load(weights: str | os.PathLike[str], similarity: Sequence[str]) -> Model:
     path = pathlib.Path(weights)
     bundled = BUNDLED / f"{weights}.safetensors"
     if os.path.isdir(path):  # which says no of a name that is too long
         from stm_jax.weights.checkpoints import load_checkpoint  # Orbax, only where it is needed
 
-        return load_checkpoint(path)
+        return load_checkpoint(path, similarity)
     if not os.path.isfile(path) and os.path.isfile(bundled):
         path = bundled
     if not os.path.isfile(path):
@@ -58,7 +70,7 @@ def load(weights: str | os.PathLike[str]) -> Model:
     if kind != "safetensors":
         what = "a PyTorch file" if kind == "pytorch" else "an .npz file"
         raise InputError(f"{path} is {what}; first: stm-jax convert {path} OUT.safetensors")
-    return _load_file(path)
+    return _load_file(path, similarity)
 
 
 def save(
@@ -84,8 +96,11 @@ def save(
 
     flat = flax.traverse_util.flatten_dict(model.variables, sep="/")
     arrays = {name: stored(name, array) for name, array in flat.items()}
+    config = dataclasses.asdict(model.config)
+    if not model.config.similarity:  # files of plain networks stay as they were, to the byte
+        del config["similarity"]
     description = {
-        "config": dataclasses.asdict(model.config),
+        "config": config,
         "about": about,
         "digest": _digest_of(arrays),
     }
@@ -104,6 +119,8 @@ def _digest_of(arrays: Mapping[str, np.ndarray]) -> str:
 def hash_of(model: Model) -> str:
     """Returns a hash of the configuration and every weight."""
     content = hashlib.sha256(repr(model.config).encode())
+    if model.config.similarity:
+        content.update(json.dumps(noted(similarity_of(model.config))).encode())
     for path, leaf in jax.tree_util.tree_leaves_with_path(model.variables):
         content.update(jax.tree_util.keystr(path).encode())
         content.update(np.ascontiguousarray(leaf).data)
@@ -147,22 +164,31 @@ def model_from(content: Any) -> ModelConfig:
     return config
 
 
-def _load_file(path: pathlib.Path) -> Model:
+@contextlib.contextmanager
+def _told_as_unknown(path: pathlib.Path) -> Iterator[None]:
+    """Turns what a configuration that makes no sense raises into one line."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
+        raise InputError(
+            f"{path} has a configuration that this version of stm_jax does not know "
+            f"({error}); upgrade stm_jax, or convert the weights again"
+        ) from error
+
+
+def _load_file(path: pathlib.Path, similarity: Sequence[str]) -> Model:
     arrays, metadata = read_safetensors(path)
     if FORMAT not in metadata:
         raise InputError(
             f"{path} has no configuration of stm_jax in its metadata; if it has PyTorch's names: "
             f"stm-jax convert {path} OUT.safetensors"
         )
-    try:
+    with _told_as_unknown(path):
         description = parse_json(metadata[FORMAT], "the configuration")
         config = model_from(description)
+    config = without_code(config, similarity, path)
+    with _told_as_unknown(path):
         shapes = variable_shapes(config)
-    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
-        raise InputError(
-            f"{path} has a configuration that this version of stm_jax does not know "
-            f"({error}); upgrade stm_jax, or convert the weights again"
-        ) from error
     expected = {name: shape.shape for name, shape in shapes.items()}
     check_entries(arrays, expected, str(path), "save or convert the weights again")
     # Files of before have none. A format that does not look lets a changed bit be a weight.

@@ -16,7 +16,8 @@ from stm_jax.checks import check_model
 from stm_jax.config import PRESETS, ModelConfig
 from stm_jax.errors import InputError
 from stm_jax.nn.model import Model
-from stm_jax.nn.stm import Variables, initialize
+from stm_jax.nn.stm import Variables, initialize, similarity_of
+from stm_jax.similarities import DotProduct
 from stm_jax.weights.entries import check_entries
 from stm_jax.weights.table import STM_TABLE, Row, pytorch_entry
 
@@ -56,8 +57,22 @@ def from_pytorch(state_dict: Mapping[str, np.ndarray]) -> Model:
     return Model(config, flax.traverse_util.unflatten_dict(flat, sep="/"))
 
 
+def is_plain(config: ModelConfig) -> bool:
+    """Says whether a network's similarity is the dot product, as the original's is."""
+    return similarity_of(config) == DotProduct()
+
+
 def to_pytorch(model: Model) -> dict[str, np.ndarray]:
-    """Returns the model as a PyTorch state dict: arrays by name, in PyTorch's layout."""
+    """Returns the model as a PyTorch state dict: arrays by name, in PyTorch's layout.
+
+    Raises:
+        InputError: The original implementation has no such network.
+    """
+    if not is_plain(model.config):
+        raise InputError(
+            f"{model.config.name} has the similarity {' '.join(model.config.similarity)}: the "
+            "original implementation has the dot product only"
+        )
     state_dict = {}
     for path, array in flax.traverse_util.flatten_dict(model.variables, sep="/").items():
         name, transform = pytorch_entry(path, STM_TABLE)

@@ -40,6 +40,11 @@ your own.
 
 {help_of("read")}"""
 
+SIMILARITY_HELP = f"""How alike two keys are instead of as the weights were trained: a similarity
+and its knobs, or FILE.py:NAME of your own. What it learns must be in the weights.
+
+{help_of("similarity")}"""
+
 
 @dataclasses.dataclass(frozen=True)
 class NetworkOptions:
@@ -63,12 +68,13 @@ class NetworkOptions:
 
 @dataclasses.dataclass(frozen=True)
 class ModelOptions(NetworkOptions):
-    """The network, its memory, and how that is read."""
+    """The network, its memory, how that is read, and how alike keys are."""
 
     memorize_every: int = STM_EVERY
     """Keep every n-th frame in memory."""
     memory: Annotated[tuple[str, ...], tyro.conf.arg(help=MEMORY_HELP)] = ()
     read: Annotated[tuple[str, ...], tyro.conf.arg(help=READ_HELP)] = ()
+    similarity: Annotated[tuple[str, ...], tyro.conf.arg(help=SIMILARITY_HELP)] = ()
 
     def check(self) -> None:
         """Raises InputError if an option makes no sense, before anything heavy is imported."""
@@ -79,7 +85,8 @@ class ModelOptions(NetworkOptions):
         """Returns what the options choose, or the network with this memory and read.
 
         Raises:
-            InputError: There are no such weights, or there is no such memory or read.
+            InputError: There are no such weights, there is no such memory, read or similarity, or
+                the weights have not learnt what it needs.
         """
         from stm_jax.catalogue import chosen
         from stm_jax.runtime.compile_cache import enable_compilation_cache
@@ -88,7 +95,7 @@ class ModelOptions(NetworkOptions):
         self.check()
         memory, read = variant or chosen(self.memory, self.read, self.memorize_every)
         enable_compilation_cache()
-        return LoadedModel(self, load(self.weights), memory, read)
+        return LoadedModel(self, load(self.weights, self.similarity), memory, read)
 
 
 @dataclasses.dataclass(frozen=True)
