@@ -49,7 +49,7 @@ def export_onnx(
         OSError: They cannot be written.
     """
     try:
-        import onnx
+        import onnx.helper
         from jax2onnx import to_onnx
     except ImportError as error:
         raise InputError(

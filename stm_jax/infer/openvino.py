@@ -168,7 +168,7 @@ def _evaluated(jaxpr: core.Jaxpr, consts: Sequence[Any], arrays: Sequence[Any]) 
     for equation in jaxpr.eqns:
         inputs = [of(atom) for atom in equation.invars]
         primitive, params = equation.primitive, equation.params
-        inner = params.get("jaxpr", params.get("call_jaxpr"))
+        inner: Any = params.get("jaxpr", params.get("call_jaxpr"))
         if primitive.name in CALLS:
             outputs = _evaluated(inner.jaxpr, inner.consts, inputs)
         elif primitive.name == "stack":
