@@ -90,7 +90,9 @@ def programs(
     ) -> Named:
         bank = _empty(recipe, sizes, features)
         numbers = (jnp.zeros((), jnp.int32), jnp.ones((), bool), jnp.zeros((), jnp.int32))
-        small = masks if working == (height, width) else jnp.asarray(nearest(cast(Any, masks), working))
+        small = (
+            masks if working == (height, width) else jnp.asarray(nearest(cast(Any, masks), working))
+        )
         return named(VideoState(bank, frame, small, present, *numbers))
 
     like = _like(recipe, sizes)

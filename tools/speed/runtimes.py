@@ -87,7 +87,7 @@ def onnx_step(case: Case, model: Model, folder: pathlib.Path) -> Callable[[], np
     def step() -> np.ndarray:
         key, value = memorize.run(None, {"frame": frame, "masks": masks})
         memory["keys"][:, 0], memory["values"][:, 0] = key, value
-        return segment.run(None, {"frame": frame, **memory})[0].argmax(axis=0)
+        return np.argmax(np.asarray(segment.run(None, {"frame": frame, **memory})[0]), axis=0)
 
     return step
 
