@@ -320,7 +320,7 @@ def test_a_damaged_checkpoint_leaves_no_read_behind(tmp_path, caplog, capfd):
     (state / "digests.json").unlink()  # as in runs of before: nothing else looks first
     manifest = state / "manifest.ocdbt"
     manifest.write_bytes(manifest.read_bytes()[:-40] + bytes(40))
-    for _ in range(3):  # each leaves something or not, as threads will
+    for _ in range(20):  # each leaves something or not, as threads will
         assert "checkpoint 1 in" in message_of(tmp_path)
         gc.collect()
     assert not caplog.records and capfd.readouterr().err == ""
@@ -330,11 +330,12 @@ def test_a_bit_that_changed_is_no_weight(tmp_path, saved):
     run_of(tmp_path, 2)
     state = tmp_path / "checkpoints/2/state"
     largest = max(state.rglob("*"), key=lambda path: path.stat().st_size)
+    # Orbax finds some changes by itself, of the places where it looks.
     for path, told in ((largest, "checkpoint 2 in"), (saved, "its arrays are not those")):
         whole = path.read_bytes()
-        middle = len(whole) // 2
-        path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
-        assert told in message_of(tmp_path if path == largest else path)
+        for place in range(len(whole) // 2, len(whole) - 64, len(whole) // 10):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            assert told in message_of(tmp_path if path == largest else path)
         path.write_bytes(whole)
     (state / "digests.json").unlink()  # as in runs of before
     weights.load(tmp_path)
