@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import pickle
+import time
 import zipfile
 
 import flax.traverse_util
@@ -323,6 +324,8 @@ def test_a_damaged_checkpoint_leaves_no_read_behind(tmp_path, caplog, capfd):
     for _ in range(20):  # each leaves something or not, as threads will
         assert "checkpoint 1 in" in message_of(tmp_path)
         gc.collect()
+        time.sleep(0.05)  # for the threads that read on
+    gc.collect()
     assert not caplog.records and capfd.readouterr().err == ""
 
 
