@@ -17,7 +17,10 @@ WRONG = {
     "no such choice": ([*SEGMENT, "--dtype", "half"], ("'half'", "'float32', 'bfloat16'")),
     "no value": ([*SEGMENT, "--size"], ("missing value", "--size")),
     "missing": (["segment"], ("missing from stm-jax segment: VIDEO, --out PATH;",)),
-    "no such command": (["segmint"], ("unrecognized options: segmint", "segment, synthetic, train")),
+    "no such command": (
+        ["segmint"],
+        ("unrecognized options: segmint", "segment, synthetic, train"),
+    ),
     "nothing": ([], ("expected one of {", "; `stm-jax --help` tells")),
     "control characters": ([*SEGMENT, "--size", "\x1b[31m\n\u202e"], ("--size", "x1b", "u202e")),
     "a long word": ([*SEGMENT, "x" * 5000], ("unrecognized options: xxx",)),
