@@ -153,6 +153,18 @@ def with_a_changed_byte(path: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
     return out
 
 
+def with_a_damaged_stream(path: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
+    """Returns a copy packed anew, by whoever likes small files, and then damaged."""
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as copy:
+        for name in archive.namelist():
+            copy.writestr(name, archive.read(name))
+        begin = copy.getinfo(WEIGHTS).header_offset + 30 + len(WEIGHTS)
+    content = bytearray(out.read_bytes())
+    content[begin : begin + 64] = b"\xff" * 64
+    out.write_bytes(content)
+    return out
+
+
 def with_anothers_answer(path: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
     with zipfile.ZipFile(path) as archive:
         test = safetensors.numpy.load(archive.read(TEST))
@@ -163,6 +175,7 @@ def with_anothers_answer(path: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
 WRONG = {
     "cut": (lambda path, out: (out.write_bytes(path.read_bytes()[:5000]), out)[1], "no whole zip"),
     "a changed byte": (with_a_changed_byte, "no whole zip archive"),
+    "packed and damaged": (with_a_damaged_stream, "no whole zip archive"),
     "a text": (lambda path, out: (out.write_text("STM"), out)[1], "no whole zip archive"),
     "another archive": (
         lambda path, out: rewritten(path, out, **{TEST: None}),

@@ -23,7 +23,7 @@ import safetensors.numpy
 from stm_jax.checks import shown
 from stm_jax.config import ModelConfig
 from stm_jax.errors import InputError
-from stm_jax.files import check_is_file, writing_whole
+from stm_jax.files import DAMAGED_ARCHIVE, check_is_file, writing_whole
 from stm_jax.json_files import from_json, parse_json
 
 FORMAT = 1
@@ -143,7 +143,9 @@ def read(path: pathlib.Path) -> Bundle:
             }
             test = archive.read(TEST)
             inside = archive.read(WEIGHTS) if WEIGHTS in sizes else None
-    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except InputError:
+        raise
+    except DAMAGED_ARCHIVE as error:
         reason = shown(" ".join(str(error).split()) or type(error).__name__)
         raise InputError(f"{path} is no whole zip archive ({reason}): export again") from error
     weights = inside if inside is not None else _beside(path, description)
