@@ -50,6 +50,25 @@ def test_bfloat16_stays_near():
     assert np.abs(rounded.segment(frames, mask, soft=True) - soft).mean() <= 0.05
 
 
+def test_int8_is_int8_and_as_near_as_its_examples_are_like_the_video():
+    frames, mask = clip(40, 50)
+    model, frame = lively_model(), jnp.asarray(frames[:1], jnp.float32) / 255
+    frame = jnp.pad(frame, ((0, 0), (4, 4), (7, 7), (0, 0)))
+    exact = query(STM(model.config), model.variables, frame)[0].key
+    errors = []
+    for pictures in (frames, frames // 16):
+        runtime = OpenVino(model, "int8", tuple((each, mask) for each in pictures[:3]))
+        errors.append(float(jnp.abs(runtime.query(frame)[0].key - exact).mean()))
+    assert errors[0] <= 0.3 * float(jnp.abs(exact).mean())  # a quarter, in a network this small
+    assert errors[1] > 2 * errors[0]
+    (request,) = runtime._compiled.values()
+    layers = request.get_compiled_model().get_runtime_model().get_ordered_ops()
+    told = [{k: v.astype(str) for k, v in each.get_rt_info().items()} for each in layers]
+    kernels = [each["runtimePrecision"] for each in told if each["layerType"] == "Convolution"]
+    assert len(kernels) > 10
+    assert set(kernels) <= {"u8", "i8"}
+
+
 @pytest.mark.parametrize("config", [STM_R18, STM_R50], ids=lambda config: config.name)
 def test_every_part_of_the_larger_networks_is_known_to_it(config):
     model = random_model(config)
@@ -65,8 +84,8 @@ def test_every_part_of_the_larger_networks_is_known_to_it(config):
         *zip(runtime.memorize(frames, masks, 1 - masks), remembered, strict=True),
         (asked.key, features.key),
         (asked.value, features.value),
-        *zip(found, skips, strict=True),
-        (runtime.decode(read, skips), decode(network, model.variables, read, skips)),
+        *((theirs.transpose(0, 2, 3, 1), ours) for theirs, ours in zip(found, skips, strict=True)),
+        (runtime.decode(read, found), decode(network, model.variables, read, skips)),
     ]
     for theirs, ours in pairs:
         assert theirs.shape == ours.shape
@@ -108,11 +127,19 @@ def test_results_are_told_apart(tmp_path):
     plain = ModelOptions(weights).load().settings()
     assert "runtime" not in plain  # results of before go on
     assert ModelOptions(weights, runtime="openvino").load().settings() != plain
+    eighth = ModelOptions(weights, runtime="openvino", dtype="int8").load()
+    assert eighth.settings()["dtype"] == "int8"
+    frames, mask = clip(40, 50)
+    assert eighth.segmenter().segment(frames[:2], mask).shape == (2, 40, 50)
 
 
 def test_where_it_is_missing_or_of_no_use_is_told(tmp_path, monkeypatch, capsys):
-    with pytest.raises(InputError, match="float16: give one of float32, bfloat16"):
+    with pytest.raises(InputError, match="float16: give one of float32, bfloat16, int8"):
         OpenVino(lively_model(), "float16")
+    with pytest.raises(InputError, match="int8 needs two or more frames with their masks"):
+        OpenVino(lively_model(), "int8")
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--dtype", "int8"]) == 2
+    assert "--dtype int8 needs --runtime openvino" in capsys.readouterr().err
     assert main(["export", str(tmp_path / "a.zip"), "--runtime", "openvino"]) == 2
     assert "--runtime is for running a network" in capsys.readouterr().err
     monkeypatch.setattr("jax.default_backend", lambda: "gpu")

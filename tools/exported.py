@@ -20,7 +20,7 @@ import time
 import numpy as np
 import tyro
 
-from stm_jax.commands.demo import CLIP, TRUTH
+from stm_jax.commands.shared.demo_clip import CLIP, TRUTH
 from stm_jax.commands.shared.options import ModelOptions
 from stm_jax.data.masks import read_mask
 from stm_jax.data.video_files import open_frames

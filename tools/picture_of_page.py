@@ -23,7 +23,7 @@ import tyro
 from PIL import Image
 from selenium import webdriver
 
-from stm_jax.commands.demo import CLIP
+from stm_jax.commands.shared.demo_clip import CLIP
 
 RUN = (sys.executable, "-c", "import sys; from stm_jax.cli import main; sys.exit(main())")
 OUTLINES = pathlib.Path(__file__).with_name("bigbuckbunny_polygons.json")

@@ -7,18 +7,15 @@ import time
 import numpy as np
 
 from stm_jax.commands.segment import Segment
+from stm_jax.commands.shared.demo_clip import CLIP, frames_with_masks, mask_files
 from stm_jax.commands.shared.options import ModelOptions, ResultOptions, VideoOptions
 from stm_jax.data.image_files import write_png
 from stm_jax.data.masks import read_mask
-from stm_jax.data.video_files import open_frames
 from stm_jax.eval.davis import contour_accuracy, region_similarity
 from stm_jax.files import write_json
 from stm_jax.report.overlay import contact_sheet
 from stm_jax.runtime.claim import check_foreign, claimed
 
-ASSETS = pathlib.Path(__file__).parent.parent / "assets"
-CLIP = ASSETS / "bigbuckbunny.mp4"
-TRUTH = ASSETS / "bigbuckbunny_masks"
 SHEET_COLUMNS = 3
 FILES = ("contact_sheet.png", "metrics.json")
 """What there is beside the results of `stm-jax segment`."""
@@ -44,17 +41,17 @@ class Demo:
           InputError: the weights cannot be used, or the folder holds something else.
         """
         begun = time.monotonic()
-        first, *later = sorted(TRUTH.glob("*.png"))
+        first, *later = mask_files()
         out = self.results.out
         check_foreign(out, "segment", FILES)
         Segment(VideoOptions(CLIP, (str(first),)), self.results, self.model).run()
 
         names = {int(path.stem): path.name for path in (first, *later)}
-        frames = {i: f for i, f in enumerate(open_frames(CLIP).read()) if i in names}
+        drawn = frames_with_masks()
         found = {i: read_mask(out / "masks" / names[i]) for i in names}
         scores = []
         for index in list(names)[1:]:  # the first frame's mask was given
-            truth, mask = read_mask(TRUTH / names[index]) > 0, found[index] > 0
+            truth, mask = drawn[index][1] > 0, found[index] > 0
             j, f = region_similarity(mask, truth), contour_accuracy(mask, truth)
             scores.append({"frame": index, "J": j, "F": f})
         metrics = {
@@ -68,7 +65,7 @@ class Demo:
         captions = ["frame 0: the given mask"] + [
             f"frame {s['frame']}: J {s['J']:.3f}, F {s['F']:.3f}" for s in scores
         ]
-        pictures = [frames[i] for i in names], [found[i] for i in names]
+        pictures = [drawn[i][0] for i in names], [found[i] for i in names]
         sheet = contact_sheet(*pictures, SHEET_COLUMNS, captions)
         with claimed(out, "segment", FILES):
             write_png(out / FILES[0], sheet)

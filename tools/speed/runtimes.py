@@ -19,6 +19,7 @@ import onnxruntime
 import torch
 import tyro
 
+from stm_jax.commands.shared.demo_clip import frames_with_masks
 from stm_jax.config import STM_R18, STM_R50
 from stm_jax.export.onnx import export_onnx
 from stm_jax.export.programs import Sizes
@@ -47,6 +48,8 @@ def main(options: Options) -> None:
     config = {"stm-r18": STM_R18, "stm-r50": STM_R50}[options.network]
     model = random_model(config)
     case = Case(config, options.height, options.objects, SLOTS, "float32")
+    rounded = dataclasses.replace(case, dtype="bfloat16")  # as the commands have it
+    examples = tuple(frames_with_masks().values())
     twin = load_twin(model, "float32")
     plain = torch_calls(case, twin)["step"]
 
@@ -59,7 +62,8 @@ def main(options: Options) -> None:
         ORIGINAL: autocast,
         "this library, float32": our_step(case, model),
         "OpenVINO, float32": our_step(case, model, OpenVino(model, "float32")),
-        "OpenVINO, bfloat16": our_step(case, model, OpenVino(model, "bfloat16")),
+        "OpenVINO, bfloat16": our_step(rounded, model, OpenVino(model, "bfloat16")),
+        "OpenVINO, int8": our_step(rounded, model, OpenVino(model, "int8", examples)),
     }
     with tempfile.TemporaryDirectory() as folder:
         calls["ONNX graphs, onnxruntime, float32"] = onnx_step(case, model, pathlib.Path(folder))

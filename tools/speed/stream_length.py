@@ -29,7 +29,7 @@ from PIL import Image
 from scipy import stats
 from turns import status_kib
 
-from stm_jax.commands.demo import CLIP, TRUTH
+from stm_jax.commands.shared.demo_clip import CLIP, TRUTH
 from stm_jax.commands.shared.options import ModelOptions
 from stm_jax.data.masks import read_mask
 from stm_jax.data.video_files import open_frames

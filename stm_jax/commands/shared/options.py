@@ -54,16 +54,18 @@ class NetworkOptions:
     """A bundled model, a .safetensors file, or the folder of a training run."""
     size: int | None = None
     """Work at this length of the shorter side, in pixels (masks keep the frames' own size)."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Precision of the network."""
+    dtype: Literal["float32", "bfloat16", "int8"] = "float32"
+    """Precision of the network; int8 with --runtime openvino alone."""
     runtime: Literal["jax", "openvino"] = "jax"
-    """What runs the network. OpenVINO is quicker on CPUs with bfloat16 instructions, with --dtype
-    bfloat16."""
+    """What runs the network. OpenVINO is quicker on CPUs that have instructions for int8 (and for
+    bfloat16), with --dtype int8 (and bfloat16)."""
 
     def check(self) -> None:
         """Raises InputError if an option makes no sense, before anything heavy is imported."""
         if self.size is not None:
             within("--size", self.size, 16, MOST_PIXELS)
+        if self.dtype == "int8" and self.runtime == "jax":
+            raise InputError("--dtype int8 needs --runtime openvino")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +136,7 @@ class LoadedModel:
 
         from stm_jax.infer.stream import Recipe
 
-        dtype = jnp.dtype(self.options.dtype)
+        dtype = jnp.dtype(self._memory_dtype)
         return Recipe(self.model.config, self.memory, dtype, self.options.size, self.read)
 
     def segmenter(
@@ -172,9 +174,13 @@ class LoadedModel:
             "memory": self.memory,
             "read": self.read,
             "short_side": self.options.size,
-            "dtype": self.options.dtype if self._runtime is None else "float32",
+            "dtype": self._memory_dtype,
             "runtime": self._runtime,
         }
+
+    @property
+    def _memory_dtype(self) -> str:
+        return "bfloat16" if self.options.dtype == "int8" else self.options.dtype
 
     @functools.cached_property
     def _runtime(self) -> "OpenVino | None":
@@ -182,7 +188,11 @@ class LoadedModel:
             return None
         from stm_jax.infer.openvino import OpenVino
 
-        return OpenVino(self.model, self.options.dtype)
+        if self.options.dtype != "int8":
+            return OpenVino(self.model, self.options.dtype)
+        from stm_jax.commands.shared.demo_clip import frames_with_masks
+
+        return OpenVino(self.model, "int8", tuple(frames_with_masks().values()))
 
 
 @dataclasses.dataclass(frozen=True)

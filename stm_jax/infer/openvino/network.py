@@ -1,4 +1,4 @@
-"""The network's convolutions by OpenVINO, on processors whose bfloat16 instructions XLA leaves.
+"""The network's convolutions by OpenVINO, on processors whose instructions for few bits XLA leaves.
 
 What surrounds them (memory, rules, reads, aggregation) stays the program that JAX compiles.
 """
@@ -8,23 +8,24 @@ import functools
 import importlib
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend import core
 from jaxtyping import Array, Float
 
 from stm_jax.errors import InputError
+from stm_jax.infer.openvino.int8 import Example, quantized
+from stm_jax.infer.openvino.program import converted
 from stm_jax.nn.decoder import Skips
 from stm_jax.nn.encoders import KeyValue
 from stm_jax.nn.model import Model
 from stm_jax.nn.stm import STM, decode, memorize, query
 
-PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
-CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call")
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "bf16"}
+"""What OpenVINO computes in where nothing is quantized."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,15 +37,19 @@ class OpenVino:
 
     Attributes:
         model: The network with its weights.
-        dtype: float32 or bfloat16: what the convolutions compute in. Inputs and outputs are
+        dtype: float32, bfloat16 or int8: what the convolutions compute in. Inputs and outputs are
             float32 whatever it is.
+        examples: For int8: two or more frames of a video with their masks, which tell how large
+            the numbers in the network are.
 
     Raises:
-        InputError: OpenVINO is not installed, or JAX computes on another device than the CPU.
+        InputError: OpenVINO is not installed, there are no examples, or JAX computes on another
+            device than the CPU.
     """
 
     model: Model
     dtype: str = "bfloat16"
+    examples: tuple[Example, ...] = dataclasses.field(default=(), repr=False)
     _compiled: dict[Any, Any] = dataclasses.field(default_factory=dict, init=False, repr=False)
     _lock: Any = dataclasses.field(default_factory=threading.Lock, init=False, repr=False)
 
@@ -52,6 +57,8 @@ class OpenVino:
         openvino()
         if self.dtype not in PRECISIONS:
             raise InputError(f"dtype is {self.dtype}: give one of {', '.join(PRECISIONS)}")
+        if self.dtype == "int8" and len(self.examples) < 2:
+            raise InputError("int8 needs two or more frames with their masks as examples")
         if jax.default_backend() != "cpu":
             raise InputError(
                 f"OpenVINO is for CPUs, and JAX has a {jax.default_backend()} here: leave it out"
@@ -72,13 +79,20 @@ class OpenVino:
         return KeyValue(*self._call("memorize", frames, masks, others))
 
     def query(self, frames: Float[Array, "b h w 3"]) -> tuple[KeyValue, Skips]:
-        """As `stm_jax.nn.stm.query`, of which key and value are returned."""
+        """As `stm_jax.nn.stm.query`: key and value, and what `decode` takes.
+
+        Of that the channels stand in front, (b, d, h8, w8): it is not turned about in between.
+        """
         key, value, *skips = self._call("query", frames)
         return KeyValue(key, value), Skips(*skips)
 
     def decode(self, read: Float[Array, "b o h16 w16 c"], skips: Skips) -> Float[Array, "b o h w"]:
         """As `stm_jax.nn.stm.decode`."""
         return self._call("decode", read, skips.at_stride_8, skips.at_stride_4)[0]
+
+    @functools.cached_property
+    def _finer(self) -> "OpenVino":
+        return OpenVino(self.model, "bfloat16")
 
     def _call(self, name: str, *arrays: Array) -> list[Array]:
         shapes = tuple(array.shape for array in arrays)
@@ -99,10 +113,11 @@ class OpenVino:
 
         def queried(frames: Array) -> tuple[Array, ...]:
             features, skips = query(network, variables, frames)
-            return features.key, features.value, skips.at_stride_8, skips.at_stride_4
+            return features.key, features.value, *(each.transpose(0, 3, 1, 2) for each in skips)
 
         def decoded(read: Array, *skips: Array) -> tuple[Array, ...]:
-            return (decode(network, variables, read, Skips(*skips)),)
+            as_ours = Skips(*(each.transpose(0, 2, 3, 1) for each in skips))
+            return (decode(network, variables, read, as_ours),)
 
         return {"memorize": memorized, "query": queried, "decode": decoded}[name]
 
@@ -116,13 +131,14 @@ class OpenVino:
 
     def _request(self, name: str, shapes: tuple[tuple[int, ...], ...]) -> Any:
         if (name, shapes) not in self._compiled:
-            arguments = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-            jaxpr = jax.make_jaxpr(inlined(self._function(name)))(*arguments)
+            program = converted(self._function(name), shapes)
+            if self.dtype == "int8":
+                program = quantized(program, name, shapes, self.examples, self._finer._run)
             options = {
                 "INFERENCE_PRECISION_HINT": PRECISIONS[self.dtype],
                 "PERFORMANCE_HINT": "LATENCY",
             }
-            compiled = openvino().compile_model(_converted(jaxpr), "CPU", options)
+            compiled = openvino().compile_model(program, "CPU", options)
             self._compiled[name, shapes] = compiled.create_infer_request()
         return self._compiled[name, shapes]
 
@@ -138,44 +154,3 @@ def openvino() -> Any:
         return importlib.import_module("openvino")
     except ImportError as error:
         raise InputError("OpenVINO is not installed: pip install 'stm_jax[openvino]'") from error
-
-
-def _converted(jaxpr: core.ClosedJaxpr) -> Any:
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.jax.jaxpr_decoder import JaxprPythonDecoder
-
-    front_end = FrontEndManager().load_by_framework("jax")
-    decoder = JaxprPythonDecoder(jaxpr)  # named, for the front end does not keep it
-    return front_end.convert(front_end.load(decoder))
-
-
-def inlined(function: Callable[..., Any]) -> Callable[..., list[Any]]:
-    """Returns the function without calls of others and without stacks, which OpenVINO knows not."""
-
-    def called(*arrays: Any) -> list[Any]:
-        closed = jax.make_jaxpr(function)(*arrays)
-        return _evaluated(closed.jaxpr, closed.consts, arrays)
-
-    return called
-
-
-def _evaluated(jaxpr: core.Jaxpr, consts: Sequence[Any], arrays: Sequence[Any]) -> list[Any]:
-    values = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *arrays), strict=True))
-
-    def of(atom: Any) -> Any:
-        return atom.val if isinstance(atom, core.Literal) else values[atom]
-
-    for equation in jaxpr.eqns:
-        inputs = [of(atom) for atom in equation.invars]
-        primitive, params = equation.primitive, equation.params
-        inner: Any = params.get("jaxpr", params.get("call_jaxpr"))
-        if primitive.name in CALLS:
-            outputs = _evaluated(inner.jaxpr, inner.consts, inputs)
-        elif primitive.name == "stack":
-            axis = params["axis"]
-            outputs = [jnp.concatenate([jnp.expand_dims(each, axis) for each in inputs], axis)]
-        else:
-            found = primitive.bind(*inputs, **params)
-            outputs = found if primitive.multiple_results else [found]
-        values.update(zip(equation.outvars, outputs, strict=True))
-    return [of(atom) for atom in jaxpr.outvars]
