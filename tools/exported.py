@@ -5,7 +5,7 @@
 
 Each kind of export is loaded in a process of its own, without a compilation cache, and follows the
 clip from its first mask. Its ids are compared with those of the library, its J with the masks made
-by hand.
+by hand. ONNX graphs are followed by `examples/onnx/follow.py`, and need jax2onnx and onnxruntime.
 """
 
 import dataclasses
@@ -19,15 +19,18 @@ import time
 
 import numpy as np
 import tyro
+from PIL import Image
 
 from stm_jax.commands.shared.demo_clip import CLIP, TRUTH
 from stm_jax.commands.shared.options import ModelOptions
 from stm_jax.data.masks import read_mask
 from stm_jax.data.video_files import open_frames
 from stm_jax.eval.davis import region_similarity
+from stm_jax.export.onnx import export_onnx
 from stm_jax.export.programs import Sizes
 from stm_jax.export.stablehlo import export_stablehlo
 
+EXAMPLE = pathlib.Path(__file__).parents[1] / "examples" / "onnx" / "follow.py"
 RUNNER = """
 import json, sys, time
 begun = time.perf_counter()
@@ -76,14 +79,33 @@ def main(options: Options) -> None:
             path = pathlib.Path(folder) / "out.zip"
             sizes = Sizes(size, objects=1, slots=16)
             export_stablehlo(loaded.model, loaded.recipe(), path, sizes)
-            ids, (load, first, later) = run(path, frames, truth[0])
+            found = run(path, frames, truth[0])
             megabytes = path.stat().st_size / 1e6
-        equal = f"{(ids == expected).mean():.6f}"
-        print(
-            f"| StableHLO, {dtype}, {name} | {megabytes:.1f} | {load:.1f} | {first:.1f} |"
-            f" {later:.2f} | {equal} | {mean_j(ids, truth):.4f} |",
-            flush=True,
-        )
+        print_row(f"StableHLO, {dtype}, {name}", megabytes, *found, expected, truth)
+    with tempfile.TemporaryDirectory() as folder:
+        graphs = pathlib.Path(folder) / "graphs"
+        graphs.mkdir()
+        files = export_onnx(loaded.model, graphs, Sizes((height, width), objects=1, slots=16))
+        found = run_onnx(graphs, frames, truth[0])
+        megabytes = sum(each.stat().st_size for each in files) / 1e6
+    print_row("ONNX, float32, one size, onnxruntime", megabytes, *found, expected, truth)
+
+
+def print_row(
+    name: str,
+    megabytes: float,
+    ids: np.ndarray,
+    seconds: list[float],
+    expected: np.ndarray,
+    truth: dict[int, np.ndarray],
+) -> None:
+    """Prints what one export is worth."""
+    load, first, later = seconds
+    print(
+        f"| {name} | {megabytes:.1f} | {load:.1f} | {first:.1f} | {later:.2f} |"
+        f" {(ids == expected).mean():.6f} | {mean_j(ids, truth):.4f} |",
+        flush=True,
+    )
 
 
 def run(path: pathlib.Path, frames: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, list[float]]:
@@ -94,6 +116,24 @@ def run(path: pathlib.Path, frames: np.ndarray, mask: np.ndarray) -> tuple[np.nd
     environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return np.load(answer), json.loads(done.stdout)
+
+
+def run_onnx(
+    graphs: pathlib.Path, frames: np.ndarray, mask: np.ndarray
+) -> tuple[np.ndarray, list[float]]:
+    """Returns the ids of the example without JAX, and its seconds: by when it wrote each mask."""
+    pictures, first_mask, out = (graphs / name for name in ("frames", "mask.png", "out"))
+    pictures.mkdir()
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(pictures / f"{number:05}.png")
+    Image.fromarray(mask).save(first_mask)
+    begun = time.time()
+    subprocess.run([sys.executable, EXAMPLE, graphs, pictures, first_mask, out], check=True)
+    masks = sorted(out.iterdir())
+    ends = [each.stat().st_mtime for each in masks]
+    laps = np.diff(ends)
+    ids = np.stack([np.array(Image.open(each)) for each in masks])
+    return ids, [ends[0] - begun, laps[0], float(np.median(laps[1:]))]
 
 
 def mean_j(ids: np.ndarray, truth: dict[int, np.ndarray]) -> float:

@@ -29,13 +29,15 @@ def settings_of(
     capacity: int = DEFAULT_CAPACITY,
     device: object = None,
     runtime: OpenVino | None = None,
+    zoom: bool = False,
 ) -> str:
     """Returns all that answers depend on of a `Segmenter`'s arguments."""
     del device
     kept = noted(memory or EveryNth(memorize_every)), noted(read)
     numbers = (short_side, str(np.dtype(dtype)), capacity)
     run_by = () if runtime is None else (runtime.name,)
-    return json.dumps([hash_of(model), *kept, *numbers, *run_by], sort_keys=True)
+    seen = ("zoom",) if zoom else ()
+    return json.dumps([hash_of(model), *kept, *numbers, *run_by, *seen], sort_keys=True)
 
 
 def content_of(frames: Frames) -> str:

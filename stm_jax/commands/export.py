@@ -101,6 +101,8 @@ class Export:
             )
         if self.model.runtime != "jax":
             raise InputError("--runtime is for running a network, not for an export: leave it out")
+        if self.model.zoom:
+            raise InputError("--zoom is for running a network, not for an export: leave it out")
         if self.format == "onnx":
             self._check_onnx()
         elif self.out.suffix != ARCHIVE:

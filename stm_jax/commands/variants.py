@@ -137,6 +137,7 @@ class Variants:
             "size": self.network.size,
             "dtype": self.network.dtype,
             "runtime": self.network.runtime,
+            "zoom": self.network.zoom,
             "version": __version__,
         }
 

@@ -66,8 +66,10 @@ def look(
 
     Raises:
         InputError: There is no such pixel, the frame is of another size than the last, or the
-            memory does not hold whole frames.
+            memory does not hold whole frames, or what windows showed of them.
     """
+    if recipe.zoom:
+        raise InputError("attention is shown over whole frames: leave the zoom out")
     height, width = frame.shape[:2]
     if frame.shape != state.frame.shape:
         other = f"{state.frame.shape[1]}x{state.frame.shape[0]}"

@@ -10,7 +10,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from stm_jax.infer.given import planes_of
-from stm_jax.infer.stream import Recipe, VideoState, nearest, with_given_masks
+from stm_jax.infer.stream import (
+    Recipe,
+    VideoState,
+    first_window,
+    with_given_masks,
+    working_masks,
+)
+from stm_jax.infer.zoom import Window
 from stm_jax.memory.bank import OBJECT_COUNTS, MemoryBank, round_up
 from stm_jax.memory.pinned import PLACES, Pinned, PinnedState, put
 from stm_jax.memory.protocol import EMPTY, candidate_of
@@ -117,8 +124,10 @@ def pin(
     room = state.present.shape[0]
     planes, _ = planes_of(mask, object_ids, room)
     known = planes.any(axis=(1, 2)) | _among(told, object_ids, room)
-    planes = nearest(planes, recipe.working_size(*frame.shape[:2]))
-    frames = _pinned(recipe, variables, bank.frames, frame, planes, known, np.int32(number))
+    size = recipe.working_size(*frame.shape[:2])
+    window = first_window(planes, size) if recipe.zoom else None
+    planes = working_masks(planes, size, window)
+    frames = _pinned(recipe, variables, bank.frames, frame, planes, known, np.int32(number), window)
     return dataclasses.replace(state, bank=PinnedState(bank.own, frames))
 
 
@@ -165,9 +174,10 @@ def _pinned(
     masks: Float[Array, "objects h2 w2"],
     known: Bool[Array, " objects"],
     number: Int[Array, ""],
+    window: Window | None,
 ) -> MemoryBank:
     padded = pad(masks, padding_to_stride(*masks.shape[1:]))
-    picture = recipe.prepared(frame)
+    picture = recipe.prepared(frame, window)
     key, value = recipe.memorized(variables, picture, padded[None])
     given, length = jnp.ones((), bool), jnp.zeros((), jnp.int32)
     return put(frames, candidate_of(key[0], value[0], padded, number, known, given, length))

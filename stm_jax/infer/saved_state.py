@@ -15,7 +15,8 @@ def arrays_of(state: VideoState) -> dict[str, np.ndarray]:
     """Returns the memory's arrays, called bank_..., and the state's own but the frame."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(state.bank)
     arrays = {_name(path): _portable(leaf) for path, leaf in leaves}
-    return arrays | {name: np.asarray(getattr(state, name)) for name in REST}
+    seen = {} if state.window is None else {"window": np.asarray(state.window)}
+    return arrays | {name: np.asarray(getattr(state, name)) for name in REST} | seen
 
 
 def state_of(recipe: Recipe, arrays: Mapping[str, np.ndarray], frame: np.ndarray) -> VideoState:
@@ -30,7 +31,8 @@ def state_of(recipe: Recipe, arrays: Mapping[str, np.ndarray], frame: np.ndarray
     rest = [np.array(arrays[name]) for name in REST]
     put = [jax.device_put(array) for array in (frame.copy(), *rest)]
     bank = jax.tree_util.tree_unflatten(tree, map(jax.device_put, found))
-    return VideoState(bank, *put)
+    window = jax.device_put(np.array(arrays["window"])) if recipe.zoom else None
+    return VideoState(bank, *put, window=window)
 
 
 def _name(path: tuple) -> str:

@@ -48,6 +48,8 @@ class Segmenter:
         device: Where it computes; None for JAX's default.
         runtime: What runs the network instead of JAX, made of the same model; `dtype` is then the
             memory's alone.
+        zoom: Whether frames are seen through a window that follows the objects. Small ones keep
+            their pixels then; memories that tell where in the frame something was are misled.
     """
 
     def __init__(
@@ -62,10 +64,12 @@ class Segmenter:
         capacity: int = DEFAULT_CAPACITY,
         device: jax.Device | None = None,  # pyright: ignore[reportInvalidTypeForm]
         runtime: OpenVino | None = None,
+        zoom: bool = False,
     ) -> None:
         check_options(memorize_every, short_side, capacity)
         memory = memory or EveryNth(memorize_every)
-        self._recipe = Recipe(model.config, memory, jnp.dtype(dtype), short_side, read, runtime)
+        dtype = jnp.dtype(dtype)
+        self._recipe = Recipe(model.config, memory, dtype, short_side, read, runtime, zoom)
         self._device = device
         self._variables = model.variables
         if device is not None:

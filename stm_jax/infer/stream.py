@@ -10,7 +10,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree, UInt8
 
 from stm_jax.config import ModelConfig
+from stm_jax.infer import zoom
 from stm_jax.infer.openvino import OpenVino
+from stm_jax.infer.zoom import Window
 from stm_jax.memory.protocol import Memory, candidate_of
 from stm_jax.memory.rules.every_nth import EveryNth
 from stm_jax.nn.decoder import Skips
@@ -35,6 +37,7 @@ class Recipe:
         read: How the memory is read; None for `Slots`, or `Chunked` where a slot of the memory
             is a single element.
         runtime: What runs the network, with weights of its own; None for JAX.
+        zoom: Whether frames are seen through a window that follows the objects: `infer/zoom.py`.
     """
 
     config: ModelConfig
@@ -43,6 +46,7 @@ class Recipe:
     short_side: int | None
     read: Read | None = None
     runtime: OpenVino | None = None
+    zoom: bool = False
 
     @property
     def network(self) -> STM:
@@ -101,11 +105,20 @@ class Recipe:
         height = size[0] + padding.top + padding.bottom
         return height // STRIDE, (size[1] + padding.left + padding.right) // STRIDE
 
-    def prepared(self, frame: UInt8[Array, "h w 3"]) -> Float[Array, "1 h2 w2 3"]:
-        """Returns a frame as the network takes it: in [0, 1], at the working size, padded."""
+    def prepared(
+        self, frame: UInt8[Array, "h w 3"], window: Window | None = None
+    ) -> Float[Array, "1 h2 w2 3"]:
+        """Returns a frame as the network takes it: in [0, 1], at the working size, padded.
+
+        Args:
+            frame: The whole of it.
+            window: What is seen of it; None for all.
+        """
         size = self.working_size(*frame.shape[:2])
         scaled = frame.astype(jnp.float32) / 255
-        if frame.shape[:2] != size:
+        if window is not None:
+            scaled = zoom.seen(scaled, window, size)
+        elif frame.shape[:2] != size:
             scaled = jax.image.resize(scaled, (*size, 3), "bilinear", antialias=True)
         return pad_frames(scaled, padding_to_stride(*size))[None]
 
@@ -118,10 +131,12 @@ class VideoState:
         bank: The memory's state.
         frame: The last frame.
         masks: Its soft masks at its working size, background left out; absent objects are 0.
+            With a window, what it shows of them.
         present: Which objects are real; the others are padding.
         frame_number: Of the last frame; the first is 0.
         given: Whether a mask of the last frame was given.
         length: Frames of the whole video; 0 if that is not known.
+        window: What is seen of the last frame; None for all.
     """
 
     bank: PyTree[Array]
@@ -131,6 +146,7 @@ class VideoState:
     frame_number: Int[Array, ""]
     given: Bool[Array, ""]
     length: Int[Array, ""]
+    window: Window | None = None
 
     @property
     def padded_masks(self) -> Float[Array, "objects h3 w3"]:
@@ -152,8 +168,9 @@ def begin(
     bank = recipe.memory.empty(masks.shape[0], slots, features, recipe.channels, recipe.dtype)
     # Copied, for an array on the CPU may share its memory with NumPy.
     numbers = (np.zeros((), np.int32), np.ones((), bool), np.array(length, np.int32))
-    rest = (frame.copy(), nearest(masks, size), present.copy(), *numbers)
-    return VideoState(bank, *map(jax.device_put, rest))
+    window = first_window(masks, size) if recipe.zoom else None
+    rest = (frame.copy(), working_masks(masks, size, window), present.copy(), *numbers)
+    return VideoState(bank, *map(jax.device_put, rest), window=window)
 
 
 @functools.partial(jax.jit, static_argnames=("recipe", "soft"), donate_argnames="state")
@@ -179,8 +196,10 @@ def advance(
         The new state, and at the frame's own size the id of the most probable object of every
         pixel, or the probabilities of background and objects, [1 + objects, h, w].
     """
+    if state.window is not None:
+        state = looking_on(state, state.window)
     bank = remembered(recipe, variables, state)
-    asked, skips = recipe.queried(variables, recipe.prepared(frame))
+    asked, skips = recipe.queried(variables, recipe.prepared(frame, state.window))
     view = recipe.memory.view(bank)
     read = recipe.read or default_read(view)
 
@@ -204,7 +223,11 @@ def advance(
         frame_number=state.frame_number + 1,
         given=jnp.zeros((), bool),
     )
-    if frame.shape[:2] != size:
+    if state.window is not None:
+        objects = zoom.put_back(probabilities[1:], state.window, (frame.shape[0], frame.shape[1]))
+        background = 1 - objects.sum(axis=0, keepdims=True)
+        probabilities = jnp.concatenate([background, objects])
+    elif frame.shape[:2] != size:
         shape = (probabilities.shape[0], *frame.shape[:2])
         probabilities = jax.image.resize(probabilities, shape, "bilinear")
     return new_state, probabilities if soft else object_ids[probabilities.argmax(axis=0)]
@@ -244,7 +267,7 @@ def remembered(recipe: Recipe, variables: Variables, state: VideoState) -> PyTre
     def remember(bank: PyTree[Array]) -> PyTree[Array]:
         masks = state.padded_masks[None]
         # Resized once more rather than kept: so the first frame needs no program of its own.
-        last = recipe.prepared(state.frame)
+        last = recipe.prepared(state.frame, state.window)
         key, value = recipe.memorized(variables, last, masks)
         candidate = candidate_of(
             key[0],
@@ -261,6 +284,13 @@ def remembered(recipe: Recipe, variables: Variables, state: VideoState) -> PyTre
     if wanted is True:
         return remember(state.bank)
     return jax.lax.cond(wanted, remember, lambda bank: bank, state.bank)
+
+
+def looking_on(state: VideoState, window: Window) -> VideoState:
+    """Returns the state of the last frame as it is seen through the window for the next."""
+    size = state.frame.shape[0], state.frame.shape[1]
+    chosen = zoom.next_window(state.masks, window, size)
+    return dataclasses.replace(state, masks=zoom.moved(state.masks, window, chosen), window=chosen)
 
 
 def default_read(view: MemoryView) -> Read:
@@ -290,8 +320,12 @@ def with_given_masks(
         present: Which objects are real from now on.
         spoken_of: Of which objects their masks say all: they are nowhere else. None for none.
     """
+    size, window = (state.masks.shape[1], state.masks.shape[2]), state.window
     estimate = np.asarray(state.masks)
-    given = nearest(masks, (estimate.shape[1], estimate.shape[2]))
+    if window is not None:
+        chosen = first_window(masks, size, state.masks, window)
+        estimate, window = np.asarray(zoom.moved(state.masks, window, chosen)), chosen
+    given = working_masks(masks, size, window)
     more = len(given) - len(estimate)
     estimate = np.pad(estimate, [(0, more), (0, 0), (0, 0)])
     anywhere = given.max(axis=0, keepdims=True) > 0
@@ -302,7 +336,34 @@ def with_given_masks(
         masks=jax.device_put(np.where(anywhere, given, estimate)),
         present=jax.device_put(present.copy()),
         given=jax.device_put(np.ones((), bool)),
+        window=window,
     )
+
+
+def first_window(
+    masks: Float[np.ndarray, "objects h w"],
+    working: tuple[int, int],
+    estimate: Float[Array, "objects2 h2 w2"] | None = None,
+    window: Window | None = None,
+) -> Window:
+    """Returns the window for given masks of a frame, and for what is estimated in another one."""
+    size = masks.shape[1], masks.shape[2]
+    box, there = zoom.box_of(jnp.asarray(masks), zoom.whole(size))
+    if estimate is not None and window is not None:
+        old, there_too = zoom.box_of(estimate, window)
+        both = jnp.concatenate([jnp.minimum(box[:2], old[:2]), jnp.maximum(box[2:], old[2:])])
+        box = jnp.where(there & there_too, both, jnp.where(there, box, old))
+        there = there | there_too
+    return jnp.where(there, zoom.around(box, size, working), zoom.whole(size))
+
+
+def working_masks(
+    masks: Float[np.ndarray, "objects h w"], size: tuple[int, int], window: Window | None
+) -> Float[np.ndarray, "objects h2 w2"]:
+    """Returns given masks at the working size, of what is seen."""
+    if window is None:
+        return nearest(masks, size)
+    return zoom.nearest_seen(masks, np.asarray(window), size)
 
 
 def nearest(

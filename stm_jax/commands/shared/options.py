@@ -59,6 +59,8 @@ class NetworkOptions:
     runtime: Literal["jax", "openvino"] = "jax"
     """What runs the network. OpenVINO is quicker on CPUs that have instructions for int8 (and for
     bfloat16), with --dtype int8 (and bfloat16)."""
+    zoom: bool = False
+    """Look through a window that follows the objects: small ones keep their pixels."""
 
     def check(self) -> None:
         """Raises InputError if an option makes no sense, before anything heavy is imported."""
@@ -128,6 +130,7 @@ class LoadedModel:
             "size": self.options.size,
             "dtype": self.options.dtype,
             **({} if self.options.runtime == "jax" else {"runtime": self.options.runtime}),
+            **({"zoom": True} if self.options.zoom else {}),
         }
 
     def recipe(self) -> "Recipe":
@@ -176,6 +179,7 @@ class LoadedModel:
             "short_side": self.options.size,
             "dtype": self._memory_dtype,
             "runtime": self._runtime,
+            "zoom": self.options.zoom,
         }
 
     @property
