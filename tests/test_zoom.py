@@ -1,4 +1,4 @@
-"""The window that follows the objects: what it shows, when it moves, streams that look through it."""
+"""The window that follows the objects: what it shows, when it moves; streams through it."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -6,6 +6,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -158,11 +159,12 @@ def _segment(
         stop_between_frames() as stop_asked,
         FrameProgress(frames.count) as progress,
         _overlay_of(frames, folder) as draw,
+        contextlib.closing(ahead(frames.timed())) as coming,
     ):
         if resumed:
             progress.say(f"going on after {resumed} frames that are done; redrawing the overlay")
         try:
-            for index, (frame, shown_at) in enumerate(frames.timed()):
+            for index, (frame, shown_at) in enumerate(coming):
                 name = frames.name_of(index)
                 if index < resumed:
                     ids = read_truth(folder.mask(name))
@@ -203,8 +205,20 @@ def _overlay_of(frames: Frames, folder: SegmentFolder) -> Iterator[Callable[...,
         return
     sound = Sound(frames.path) if isinstance(frames, VideoFile) else None
     size, rate = (frames.height, frames.width), frames.rate or FOLDER_RATE
-    with VideoWriter(folder.overlay, *size, rate, sound=sound) as video:
-        yield lambda frame, ids, shown_at: video.write(overlay(frame, ids), shown_at)
+    with (
+        VideoWriter(folder.overlay, *size, rate, sound=sound) as video,
+        behind(video.write) as write,
+    ):
+
+        def draw(
+            frame: UInt8[np.ndarray, "height width 3"],
+            ids: UInt8[np.ndarray, "height width"],
+            shown_at: Fraction | None,
+        ) -> None:
+            write(overlay(frame, ids), shown_at)
+
+        with behind(draw) as draw_later:
+            yield draw_later
     if sound and sound.note:
         print(sound.note, file=sys.stderr)
 

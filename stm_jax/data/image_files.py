@@ -5,6 +5,7 @@ import io
 import pathlib
 import re
 import warnings
+import zlib
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -231,6 +232,8 @@ def write_png(path: pathlib.Path, image: Image.Image) -> None:
 
 def encoded_png(image: Image.Image) -> bytes:
     """Returns a PNG: through memory, for Pillow's own writing loses the reason why it failed."""
+    # A palette picture is runs of ids: looking for them alone takes half the time and less room.
+    strategy = zlib.Z_RLE if image.mode == "P" else zlib.Z_DEFAULT_STRATEGY
     encoded = io.BytesIO()
-    image.save(encoded, format="PNG")
+    image.save(encoded, format="PNG", compress_type=strategy)
     return encoded.getvalue()
