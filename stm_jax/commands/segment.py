@@ -26,6 +26,7 @@ from stm_jax.results.finished import FOLDER_RATE, SegmentedVideo
 from stm_jax.results.make import SOFT, Kind, make
 from stm_jax.results.sound import Sound
 from stm_jax.results.video_writer import VideoWriter
+from stm_jax.runtime.beside import ahead, behind
 from stm_jax.runtime.outputs import check_outputs, weights_read
 from stm_jax.runtime.progress import FrameProgress
 from stm_jax.runtime.stopping import stop_between_frames

@@ -57,6 +57,7 @@ def _begin_h264(
     # macroblock tree x264 makes different files of the same frames, once in a few times: a run
     # that was stopped would not end as one that was not.
     of_x264 = {"preset": "veryfast", "crf": "20", "bf": "0", "mbtree": "0"}
+    stream.thread_type = "FRAME"  # a frame a thread: PyAV's own choice waits for each frame
     stream.options = {**(of_x264 if x264 else {"q": "4"})}
     say_times_and_colours(stream, rate, TICK if x264 else fractions.Fraction(1, 60_000))
 

@@ -44,20 +44,21 @@ class Stub:
     object_ids = (1, 2)
 
     def __init__(self) -> None:
-        self._number = 0
+        rows, columns = np.ogrid[: SIZE[1], : SIZE[0]]
+        self._number, self._answers = 0, []
+        for number in range(16):
+            ids = ((rows - 200) ** 2 + (columns - 150 - 20 * number) ** 2 < 9000).astype(np.uint8)
+            ids[(rows - 350) ** 2 + (columns - 600) ** 2 < 4000] = 2
+            self._answers.append(ids)
 
     def start(self, frame: np.ndarray, mask: np.ndarray, **_: Any) -> np.ndarray:
         """Returns the mask."""
         return mask
 
     def step(self, frame: np.ndarray, **_: Any) -> np.ndarray:
-        """Returns two round objects, a little further on."""
+        """Returns two round objects, one of them a little further on."""
         self._number += 1
-        rows, columns = np.ogrid[: frame.shape[0], : frame.shape[1]]
-        at = 150 + 2 * self._number
-        ids = ((rows - 200) ** 2 + (columns - at) ** 2 < 9000).astype(np.uint8)
-        ids[(rows - 350) ** 2 + (columns - 600) ** 2 < 4000] = 2
-        return ids
+        return self._answers[self._number % len(self._answers)]
 
     def state_arrays(self) -> dict[str, np.ndarray]:
         """Returns nothing to save."""
@@ -66,7 +67,8 @@ class Stub:
 
 def main(options: Options) -> None:
     """Prints the table."""
-    frames = [np.array(Image.fromarray(each).resize(SIZE)) for each in open_frames(CLIP).read()]
+    clip = [np.array(Image.fromarray(each).resize(SIZE)) for each in open_frames(CLIP).read()]
+    frames = (clip + clip[::-1]) * 3  # so long that beginning and end count for little
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         (folder / "pictures").mkdir()
