@@ -26,7 +26,7 @@ from stm_jax.runtime.claim import make_folder
 from stm_jax.runtime.results import ResultsFolder
 from stm_jax.version import __version__
 
-RESULTS = ("scores.json", "scores.csv", "report.html", "submission.zip")
+RESULTS = ("scores.json", "scores.csv", "report.html", "submission.zip", "predictions.json")
 SETTINGS = "settings.json"
 WRITTEN = (
     *("sequences/*.json", "masks/*/*.png", "masks/*/", "attention/*.png"),
@@ -53,7 +53,7 @@ class BenchmarkFolder(ResultsFolder):
             folders=("sequences", "masks"),
             written=WRITTEN,
         )
-        self.scores_json, self.scores_csv, self.report, self.submission = (
+        self.scores_json, self.scores_csv, self.report, self.submission, self.predictions = (
             path / name for name in RESULTS
         )
         self._versions = dict(versions)
@@ -79,6 +79,10 @@ class BenchmarkFolder(ResultsFolder):
     def has_submission(self) -> bool:
         """Says whether there is an archive for the server, and not half of one."""
         return zipfile.is_zipfile(self.submission)
+
+    def has_predictions(self) -> bool:
+        """Says whether there are predictions in one file, which is written whole or not at all."""
+        return self.predictions.is_file()
 
     def clear_sequence(self, sequence: BenchmarkSequence) -> None:
         """Makes an empty folder for the masks of a sequence that is begun, or begun again."""
@@ -107,8 +111,10 @@ class BenchmarkFolder(ResultsFolder):
         """Returns the picture of where the worst frame of a sequence looked."""
         return written_below(self.path / "attention", f"{sequence.name}.png")
 
-    def write_submission(self, sequences: Sequence[BenchmarkSequence]) -> None:
-        """Writes what the YouTube-VOS server takes: Annotations/VIDEO/FRAME.png of wanted frames.
+    def write_submission(
+        self, sequences: Sequence[BenchmarkSequence], above: str = "Annotations/"
+    ) -> None:
+        """Writes what servers take: a zip of `above`VIDEO/FRAME.png, of the wanted frames.
 
         The same masks give the same bytes: entries are sorted and bear no time.
         """
@@ -120,7 +126,7 @@ class BenchmarkFolder(ResultsFolder):
                 for index in sequence.wanted:
                     file = self._mask(sequence, index)
                     member = checked_name(file.name, sequence.frames[index])
-                    entry = zipfile.ZipInfo(f"Annotations/{sequence.name}/{member}")
+                    entry = zipfile.ZipInfo(f"{above}{sequence.name}/{member}")
                     entry.external_attr = 0o644 << 16
                     archive.writestr(entry, file.read_bytes())
 

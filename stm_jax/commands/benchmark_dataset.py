@@ -20,6 +20,7 @@ from stm_jax.commands.shared.options import (
 )
 from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.data.image_files import size_of
+from stm_jax.data.protocols import RULES
 from stm_jax.errors import InputError
 from stm_jax.files import hash_of_file
 from stm_jax.runtime.outputs import check_outputs, weights_read
@@ -40,8 +41,9 @@ class BenchmarkDataset:
     """Segment every sequence of a data set, then score it.
 
     Writes DIR/masks/SEQUENCE/FRAME.png; where true masks are known scores.json, scores.csv and
-    report.html; for YouTube-VOS submission.zip, as the server takes it. A run that was stopped
-    goes on with the next sequence when the same command is given again.
+    report.html; for YouTube-VOS, MOSE, LVOS and VOST submission.zip, as the server takes it, for
+    BURST predictions.json. A run that was stopped goes on with the next sequence when the same
+    command is given again.
     """
 
     data: BenchmarkOptions
@@ -94,11 +96,23 @@ class BenchmarkDataset:
         with folder.claimed(), explain_out_of_memory():
             folder.begin(self.results.overwrite)
             self._segment(model, sequences, programs, folder)
-            if self.data.protocol == "youtube-vos" and not folder.has_submission():
-                folder.write_submission(sequences)
-                print(f"for the server: {folder.submission}")
+            self._write_submission(sequences, folder)
             if not self.no_score:
                 self._score(model, sequences, programs, folder)
+
+    def _write_submission(
+        self, sequences: Sequence[BenchmarkSequence], folder: BenchmarkFolder
+    ) -> None:
+        """Writes what others score, where the benchmark has a form for it."""
+        form = RULES[self.data.protocol].submission
+        if form == "json" and not folder.has_predictions():
+            from stm_jax.results.burst import write_burst
+
+            write_burst(folder.predictions, sequences, folder.masks)
+            print(f"for the evaluator: {folder.predictions}")
+        elif form in ("folders", "annotations") and not folder.has_submission():
+            folder.write_submission(sequences, "Annotations/" if form == "annotations" else "")
+            print(f"for the server: {folder.submission}")
 
     def _score(
         self,

@@ -22,7 +22,7 @@ class Evaluate:
     predictions: tyro.conf.Positional[pathlib.Path]
     """Masks: SEQUENCE/FRAME.png in a folder, or one laid out as DAVIS, or a COCO video JSON."""
     dataset: pathlib.Path
-    """The data set: the folder that holds JPEGImages and Annotations."""
+    """The data set: the folder that holds JPEGImages and Annotations; of BURST that with frames."""
     data: SequenceOptions
     json: pathlib.Path | None = None
     """Write all values, of every object and frame, here."""
