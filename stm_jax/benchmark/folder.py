@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from stm_jax.benchmark.burst import write_burst
 from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.data.masks import write_mask
 from stm_jax.data.names import checked_name, written_below
+from stm_jax.data.protocols import RULES, Protocol
 from stm_jax.files import (
     flush,
     is_whole_png,
@@ -76,14 +78,6 @@ class BenchmarkFolder(ResultsFolder):
         """Says whether a sequence was done, but what is there of it is not whole."""
         return self._summary(sequence.name).exists() and self.summary_of(sequence) is None
 
-    def has_submission(self) -> bool:
-        """Says whether there is an archive for the server, and not half of one."""
-        return zipfile.is_zipfile(self.submission)
-
-    def has_predictions(self) -> bool:
-        """Says whether there are predictions in one file, which is written whole or not at all."""
-        return self.predictions.is_file()
-
     def clear_sequence(self, sequence: BenchmarkSequence) -> None:
         """Makes an empty folder for the masks of a sequence that is begun, or begun again."""
         self._summary(sequence.name).unlink(missing_ok=True)
@@ -112,12 +106,22 @@ class BenchmarkFolder(ResultsFolder):
         return written_below(self.path / "attention", f"{sequence.name}.png")
 
     def write_submission(
-        self, sequences: Sequence[BenchmarkSequence], above: str = "Annotations/"
-    ) -> None:
-        """Writes what servers take: a zip of `above`VIDEO/FRAME.png, of the wanted frames.
+        self, sequences: Sequence[BenchmarkSequence], protocol: Protocol
+    ) -> pathlib.Path | None:
+        """Writes what others score, in their form; None if they have none, or it is there already.
 
-        The same masks give the same bytes: entries are sorted and bear no time.
+        It has the wanted frames. The same masks give the same bytes: entries of a zip are sorted
+        and bear no time.
         """
+        form = RULES[protocol].submission
+        if form is None or (form != "json" and zipfile.is_zipfile(self.submission)):
+            return None
+        if form == "json":
+            if self.predictions.is_file():
+                return None
+            write_burst(self.predictions, sequences, self.masks)
+            return self.predictions
+        above = "Annotations/" if form == "annotations" else ""
         with (
             writing_whole(self.submission) as temporary,
             zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
@@ -129,6 +133,7 @@ class BenchmarkFolder(ResultsFolder):
                     entry = zipfile.ZipInfo(f"{above}{sequence.name}/{member}")
                     entry.external_attr = 0o644 << 16
                     archive.writestr(entry, file.read_bytes())
+        return self.submission
 
     def _mask(self, sequence: BenchmarkSequence, index: int) -> pathlib.Path:
         return written_below(self.masks, sequence.name) / f"{sequence.frames[index].stem}.png"

@@ -20,7 +20,6 @@ from stm_jax.commands.shared.options import (
 )
 from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.data.image_files import size_of
-from stm_jax.data.protocols import RULES
 from stm_jax.errors import InputError
 from stm_jax.files import hash_of_file
 from stm_jax.runtime.outputs import check_outputs, weights_read
@@ -96,23 +95,11 @@ class BenchmarkDataset:
         with folder.claimed(), explain_out_of_memory():
             folder.begin(self.results.overwrite)
             self._segment(model, sequences, programs, folder)
-            self._write_submission(sequences, folder)
+            written = folder.write_submission(sequences, self.data.protocol)
+            if written:
+                print(f"for the {'server' if written.suffix == '.zip' else 'evaluator'}: {written}")
             if not self.no_score:
                 self._score(model, sequences, programs, folder)
-
-    def _write_submission(
-        self, sequences: Sequence[BenchmarkSequence], folder: BenchmarkFolder
-    ) -> None:
-        """Writes what others score, where the benchmark has a form for it."""
-        form = RULES[self.data.protocol].submission
-        if form == "json" and not folder.has_predictions():
-            from stm_jax.results.burst import write_burst
-
-            write_burst(folder.predictions, sequences, folder.masks)
-            print(f"for the evaluator: {folder.predictions}")
-        elif form in ("folders", "annotations") and not folder.has_submission():
-            folder.write_submission(sequences, "Annotations/" if form == "annotations" else "")
-            print(f"for the server: {folder.submission}")
 
     def _score(
         self,

@@ -118,11 +118,12 @@ def read_burst(file: pathlib.Path) -> tuple[BurstVideo, ...]:
     try:
         names = {int(each["id"]): str(each["name"]) for each in content["categories"]}
         videos = [_video(file, each, names) for each in content["sequences"]]
-    except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = str(error) if isinstance(error, InputError) else repr(error)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, InputError):  # says by itself what is wrong, and where
+            raise
         raise InputError(
             f"{file} is no file of BURST, with sequences and their segmentations, track ids of 1"
-            f" to {MOST_IDS} ({shown(reason.removeprefix(f'{file} '))}): get it again"
+            f" to {MOST_IDS} ({shown(repr(error))}): get it again"
         ) from error
     return tuple(video for video in videos if video.given)
 
