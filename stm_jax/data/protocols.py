@@ -76,7 +76,8 @@ RULES: Mapping[Protocol, Rules] = {
     # is given where it is seen first. There is no server, the truth is public: one JSON is scored.
     "burst": Rules("each", "annotated", True, "nothing", False, "left out", "json"),
     # XMem scored it by the DAVIS evaluator, which leaves out the first and the last annotated
-    # frame and passes no void. AFB-URR's own, from whom the videos are, scores the last one.
+    # frame. AFB-URR's own (longvideo_evaluation), from whom the videos are, scores the last one;
+    # it passes no void to J and F.
     "long-video": Rules("first", "annotated", True, "mask", False, "scored"),
     "folder": Rules("each", "all", True, "frame", True, "refused"),
 }
