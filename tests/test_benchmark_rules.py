@@ -1,5 +1,6 @@
 """MOSE, LVOS, VOST, BURST and Long-time Video: what is given, wanted, scored and handed in."""
 
+import dataclasses
 import functools
 import json
 import math
@@ -13,8 +14,9 @@ from stm_jax import weights
 from stm_jax.benchmark.folder import BenchmarkFolder
 from stm_jax.cli import main
 from stm_jax.data.benchmarks import benchmark_sequences
-from stm_jax.data.burst import read_burst
+from stm_jax.data.burst import RunLengths, read_burst
 from stm_jax.data.protocols import RULES
+from stm_jax.data.truth_masks import read_truth
 from stm_jax.errors import InputError
 from stm_jax.eval import lvos, vost
 from stm_jax.eval.davis import ObjectScores
@@ -239,6 +241,22 @@ def test_burst_gives_each_track_where_it_is_first_annotated_and_tells_its_catego
     (tmp_path / "annotations/val").rename(tmp_path / "val")  # as the archive unpacks by itself
     (again, _) = benchmark_sequences(tmp_path, "burst")
     assert (again.given, again.frames) == (run.given, run.frames)
+
+
+def test_run_lengths_read_as_a_png_whose_later_objects_cover_the_earlier(tmp_path):
+    from pycocotools import mask as coco_mask
+
+    wide, tall = np.zeros((2, 7, 9), bool)
+    wide[2:4], tall[:, 3:5] = True, True
+    runs = {
+        object_id: coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
+        for object_id, mask in ((200, wide), (1, tall))
+    }
+    truth = RunLengths(tmp_path / "all.json", "HACS-run/0.jpg", (7, 9), runs)
+    expected = np.where(tall, 1, np.where(wide, 200, 0))
+    np.testing.assert_array_equal(read_truth(truth), expected)
+    with pytest.raises(InputError, match=r"all\.json"):
+        dataclasses.replace(truth, size=(7, 8)).ids()
 
 
 def test_burst_ranks_by_means_over_categories_and_leaves_out_distractors(tmp_path):

@@ -45,10 +45,10 @@ class Rules:
 
     given: Literal["first", "each"]
     wanted: Literal["all", "annotated"]
-    sparse: bool
-    left_out: Literal["frame", "mask", "nothing"]
-    void: bool
-    vanished: Literal["scored", "left out", "refused"]
+    sparse: bool = True
+    left_out: Literal["frame", "mask", "nothing"] = "nothing"
+    void: bool = False
+    vanished: Literal["scored", "left out", "refused"] = "scored"
     submission: Literal["folders", "annotations", "json"] | None = None
 
 
@@ -57,27 +57,27 @@ _DAVIS = Rules("first", "all", sparse=False, left_out="frame", void=True, vanish
 RULES: Mapping[Protocol, Rules] = {
     "davis2016": _DAVIS,
     "davis2017": _DAVIS,
-    "youtube-vos": Rules("each", "all", True, "nothing", True, "left out", "annotations"),
+    "youtube-vos": Rules("each", "all", void=True, vanished="left out", submission="annotations"),
     # The scoring program of MOSE (2023) is not public. That of its successor MOSEv2
     # (MOSEv2/sam2_rcms/tools/score.py in henghuiding/MOSE-api) leaves out the first and the last
     # frame, knows no void, asks for a mask of every frame, and takes the videos' folders at the
     # top of the zip, as Cutie packed them for the server of 2023. Its further measures are not
     # computed. In `valid` all objects are in the first frame, whose mask is the only one.
-    "mose": Rules("each", "all", True, "mask", False, "scored", "folders"),
+    "mose": Rules("each", "all", left_out="mask", submission="folders"),
     # lvos-evaluation (LingyiHongfd, the commit of 2024 that reads LVOS v2): the frames of each
     # object are those of `frame_range`. It passes no void to J and F. The zip is as Cutie made it
     # for the server of v1's test set; v2's test set has no server, said its authors (LVOS #6).
-    "lvos": Rules("each", "all", True, "nothing", False, "scored", "annotations"),
+    "lvos": Rules("each", "all", submission="annotations"),
     # TRI-ML/VOST, evaluation/source: frames are those with a true mask but the first and the last,
     # objects those of the first mask; it collects void but passes none of it to J. How the server's
     # zip must look was not found: it is what that evaluator reads.
-    "vost": Rules("first", "annotated", True, "mask", False, "scored", "folders"),
+    "vost": Rules("first", "annotated", left_out="mask", submission="folders"),
     # BURST-benchmark, exemplar-guided with masks: 1 frame a second is annotated, and every track
     # is given where it is seen first. There is no server, the truth is public: one JSON is scored.
-    "burst": Rules("each", "annotated", True, "nothing", False, "left out", "json"),
+    "burst": Rules("each", "annotated", vanished="left out", submission="json"),
     # XMem scored it by the DAVIS evaluator, which leaves out the first and the last annotated
     # frame. AFB-URR's own (longvideo_evaluation), from whom the videos are, scores the last one;
     # it passes no void to J and F.
-    "long-video": Rules("first", "annotated", True, "mask", False, "scored"),
-    "folder": Rules("each", "all", True, "frame", True, "refused"),
+    "long-video": Rules("first", "annotated", left_out="mask"),
+    "folder": Rules("each", "all", left_out="frame", void=True, vanished="refused"),
 }
