@@ -98,9 +98,10 @@ def test_members_of_the_archive_are_clean(tmp_path):
     folder.begin(overwrite=False)
     folder.clear_sequence(sequence)
     folder.write_mask(sequence, 0, np.zeros((8, 8), np.uint8))
-    folder.write_submission([sequence])
+    folder.write_submission([sequence], "youtube-vos")
     with zipfile.ZipFile(folder.submission) as archive:
         assert archive.namelist() == ["Annotations/cat/00000.png"]
+    folder.submission.unlink()
     object.__setattr__(sequence, "frames", (pathlib.Path("a\\b.jpg"),))
     with pytest.raises(InputError):
-        folder.write_submission([sequence])
+        folder.write_submission([sequence], "youtube-vos")

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import dataclasses
 import io
 import json
 import pathlib
@@ -322,3 +323,22 @@ def test_narrow_screens_do_not_scroll_sideways(opened):
 def until(condition) -> bool:
     """Waits, ten seconds at most, until the condition holds."""
     return WebDriverWait(None, 10, 0.05).until(lambda _: condition())
+
+
+@pytest.mark.parametrize(
+    "protocol, tracking, said",
+    [
+        ("burst", {"HOTA_all": 0.5, "DetA_all": 0.25}, "BURST HOTA all 50.0 DetA all 25.0"),
+        ("vost", {}, "VOST J tr 55.0 J 72.5"),
+        ("lvos", {}, "LVOS V 7.2"),
+    ],
+)
+def test_what_a_benchmark_ranks_by_has_a_tile(browser, tmp_path, protocol, tracking, said):
+    sequences = [make_sequence(tmp_path, "beta", "a", objects=(1,))]
+    scores = make_scores(sequences)
+    scores = dataclasses.replace(scores, protocol=protocol, tracking=tracking)
+    path = tmp_path / "report.html"
+    write_report(path, scores, tmp_path / "predictions", sequences, {})
+    browser.get(path.as_uri())
+    tiles = [each.text.split() for each in browser.find_elements("css selector", "#tiles .tile")]
+    assert len(tiles) == 4 and tiles[3] == said.split()

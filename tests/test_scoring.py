@@ -250,7 +250,7 @@ def test_youtube_vos_tells_seen_from_unseen_by_the_training_set(youtube_vos, tmp
     unseen = (0 + 3 / 4) / 2
     expected = {"J_seen": 2 / 3, "F_seen": 2 / 3, "J_unseen": unseen, "F_unseen": unseen}
     expected["overall"] = (2 / 3 + unseen) / 2
-    assert scores.youtube_vos == pytest.approx(expected)
+    assert scores.ranked == pytest.approx(expected)
     assert scores.problems == ()
     content = scores_to_json(scores)["youtube-vos"]
     assert (content["seen"], content["unseen"]) == (["ape_1"], ["ape_2", "zebra_1"])
@@ -259,7 +259,7 @@ def test_youtube_vos_tells_seen_from_unseen_by_the_training_set(youtube_vos, tmp
 def test_youtube_vos_never_guesses_which_are_seen(youtube_vos, tmp_path):
     (tmp_path / "data/train/meta.json").unlink()
     scores = score(tmp_path / "masks", youtube_vos, "youtube-vos", strict=True)
-    assert scores.youtube_vos == {}
+    assert scores.ranked == {}
     (line,) = scores.problems
     assert "seen and unseen are not told apart: no " in line
     assert "youtube-vos" not in scores_to_json(scores)

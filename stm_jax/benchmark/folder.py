@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from stm_jax.benchmark.burst import write_burst
 from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.data.masks import write_mask
 from stm_jax.data.names import checked_name, written_below
+from stm_jax.data.protocols import RULES, Protocol
 from stm_jax.files import (
     flush,
     is_whole_png,
@@ -26,7 +28,7 @@ from stm_jax.runtime.claim import make_folder
 from stm_jax.runtime.results import ResultsFolder
 from stm_jax.version import __version__
 
-RESULTS = ("scores.json", "scores.csv", "report.html", "submission.zip")
+RESULTS = ("scores.json", "scores.csv", "report.html", "submission.zip", "predictions.json")
 SETTINGS = "settings.json"
 WRITTEN = (
     *("sequences/*.json", "masks/*/*.png", "masks/*/", "attention/*.png"),
@@ -53,7 +55,7 @@ class BenchmarkFolder(ResultsFolder):
             folders=("sequences", "masks"),
             written=WRITTEN,
         )
-        self.scores_json, self.scores_csv, self.report, self.submission = (
+        self.scores_json, self.scores_csv, self.report, self.submission, self.predictions = (
             path / name for name in RESULTS
         )
         self._versions = dict(versions)
@@ -75,10 +77,6 @@ class BenchmarkFolder(ResultsFolder):
     def is_spoiled(self, sequence: BenchmarkSequence) -> bool:
         """Says whether a sequence was done, but what is there of it is not whole."""
         return self._summary(sequence.name).exists() and self.summary_of(sequence) is None
-
-    def has_submission(self) -> bool:
-        """Says whether there is an archive for the server, and not half of one."""
-        return zipfile.is_zipfile(self.submission)
 
     def clear_sequence(self, sequence: BenchmarkSequence) -> None:
         """Makes an empty folder for the masks of a sequence that is begun, or begun again."""
@@ -107,11 +105,23 @@ class BenchmarkFolder(ResultsFolder):
         """Returns the picture of where the worst frame of a sequence looked."""
         return written_below(self.path / "attention", f"{sequence.name}.png")
 
-    def write_submission(self, sequences: Sequence[BenchmarkSequence]) -> None:
-        """Writes what the YouTube-VOS server takes: Annotations/VIDEO/FRAME.png of wanted frames.
+    def write_submission(
+        self, sequences: Sequence[BenchmarkSequence], protocol: Protocol
+    ) -> pathlib.Path | None:
+        """Writes what others score, in their form; None if they have none, or it is there already.
 
-        The same masks give the same bytes: entries are sorted and bear no time.
+        It has the wanted frames. The same masks give the same bytes: entries of a zip are sorted
+        and bear no time.
         """
+        form = RULES[protocol].submission
+        if form is None or (form != "json" and zipfile.is_zipfile(self.submission)):
+            return None
+        if form == "json":
+            if self.predictions.is_file():
+                return None
+            write_burst(self.predictions, sequences, self.masks)
+            return self.predictions
+        above = "Annotations/" if form == "annotations" else ""
         with (
             writing_whole(self.submission) as temporary,
             zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
@@ -120,9 +130,10 @@ class BenchmarkFolder(ResultsFolder):
                 for index in sequence.wanted:
                     file = self._mask(sequence, index)
                     member = checked_name(file.name, sequence.frames[index])
-                    entry = zipfile.ZipInfo(f"Annotations/{sequence.name}/{member}")
+                    entry = zipfile.ZipInfo(f"{above}{sequence.name}/{member}")
                     entry.external_attr = 0o644 << 16
                     archive.writestr(entry, file.read_bytes())
+        return self.submission
 
     def _mask(self, sequence: BenchmarkSequence, index: int) -> pathlib.Path:
         return written_below(self.masks, sequence.name) / f"{sequence.frames[index].stem}.png"

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stm_jax.benchmark.folder import noted_beside
-from stm_jax.data.benchmarks import BenchmarkSequence, Protocol
+from stm_jax.data.benchmarks import BenchmarkSequence
+from stm_jax.data.protocols import Protocol
 from stm_jax.runtime.progress import FrameProgress
 from stm_jax.runtime.used_memory import process_peak
 

@@ -40,8 +40,9 @@ class BenchmarkDataset:
     """Segment every sequence of a data set, then score it.
 
     Writes DIR/masks/SEQUENCE/FRAME.png; where true masks are known scores.json, scores.csv and
-    report.html; for YouTube-VOS submission.zip, as the server takes it. A run that was stopped
-    goes on with the next sequence when the same command is given again.
+    report.html; for YouTube-VOS, MOSE, LVOS and VOST submission.zip, as the server takes it, for
+    BURST predictions.json. A run that was stopped goes on with the next sequence when the same
+    command is given again.
     """
 
     data: BenchmarkOptions
@@ -94,9 +95,9 @@ class BenchmarkDataset:
         with folder.claimed(), explain_out_of_memory():
             folder.begin(self.results.overwrite)
             self._segment(model, sequences, programs, folder)
-            if self.data.protocol == "youtube-vos" and not folder.has_submission():
-                folder.write_submission(sequences)
-                print(f"for the server: {folder.submission}")
+            written = folder.write_submission(sequences, self.data.protocol)
+            if written:
+                print(f"for the {'server' if written.suffix == '.zip' else 'evaluator'}: {written}")
             if not self.no_score:
                 self._score(model, sequences, programs, folder)
 

@@ -20,9 +20,10 @@ class Evaluate:
     """
 
     predictions: tyro.conf.Positional[pathlib.Path]
-    """Masks: SEQUENCE/FRAME.png in a folder, or one laid out as DAVIS, or a COCO video JSON."""
+    """Masks: SEQUENCE/FRAME.png in a folder, or one laid out as DAVIS, or a JSON: of COCO video, or
+    of BURST."""
     dataset: pathlib.Path
-    """The data set: the folder that holds JPEGImages and Annotations."""
+    """The data set: the folder that holds JPEGImages and Annotations; of BURST that with frames."""
     data: SequenceOptions
     json: pathlib.Path | None = None
     """Write all values, of every object and frame, here."""
@@ -46,7 +47,7 @@ class Evaluate:
             roots=[self.dataset],
         )
         sequences = self.data.of(self.dataset)
-        with as_folder(self.predictions) as folder:
+        with as_folder(self.predictions, self.data.protocol) as folder:
             score(
                 folder,
                 sequences,

@@ -6,7 +6,8 @@ Whoever finds something missing says what was looked for and what is there.
 import dataclasses
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from stm_jax.checks import shown
 from stm_jax.data.image_files import natural
@@ -14,6 +15,9 @@ from stm_jax.data.listing import entries, files_with, read_list
 from stm_jax.data.names import checked_name, folder_below
 from stm_jax.errors import InputError
 from stm_jax.json_files import from_json, load_json
+
+LVOS_STEP = 5  # of its frames' numbers: 6 a second of 30
+MOST_FRAMES = 10**7
 
 PICTURES = (".jpg", ".jpeg", ".png")
 RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
@@ -69,6 +73,41 @@ def read_meta(path: pathlib.Path) -> dict[str, dict[int, tuple[str, list[str]]]]
             f" ({str(error).removeprefix(f'{path} ')}): get it again"
         ) from error
     return found
+
+
+def read_ranges(path: pathlib.Path) -> dict[str, dict[int, tuple[int, ...]]]:
+    """Returns the numbers of the frames in which each object of each video of LVOS is scored.
+
+    They are every fifth from `start` on, before `end`, but the first, whose mask is given, and
+    that at place `frame_nums` - 1, the last: as the evaluator of LVOS counts.
+
+    Raises:
+        InputError: There is no such file, or it is not of that kind.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file: put the meta JSON of LVOS there, which says where each object"
+            " is scored"
+        )
+    try:
+        return {
+            name: {_id(i): _scored(each["frame_range"]) for i, each in video["objects"].items()}
+            for name, video in load_json(path)["videos"].items()
+        }
+    except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = str(error) if isinstance(error, InputError) else repr(error)
+        raise InputError(
+            f"{path} is no list of videos with their objects, each with its frame_range"
+            f" ({shown(reason.removeprefix(f'{path} '))}): get it again"
+        ) from error
+
+
+def _scored(of_object: Mapping[str, Any]) -> tuple[int, ...]:
+    start, end, count = (int(of_object[key]) for key in ("start", "end", "frame_nums"))
+    if not 0 <= start < end < MOST_FRAMES:
+        raise InputError(f"frames from {start} to {end}")
+    numbers = range(start, end, LVOS_STEP)
+    return tuple(number for k, number in enumerate(numbers) if k not in (0, count - 1))
 
 
 def _id(text: str) -> int:

@@ -7,7 +7,8 @@ import numpy as np
 
 from stm_jax.checks import shown
 from stm_jax.errors import InputError
-from stm_jax.eval.scores import Key, Scores
+from stm_jax.eval.keys import Key
+from stm_jax.eval.scores import Scores
 
 MEASURES = ("J&F", "J", "F")
 RESAMPLES = 10_000

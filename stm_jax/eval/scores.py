@@ -3,17 +3,17 @@
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stm_jax.checks import shown, within
 from stm_jax.errors import InputError
 from stm_jax.eval.davis import GlobalScore, ObjectScores, Statistics, mean_over_objects, statistics
+from stm_jax.eval.keys import Key
+from stm_jax.eval.lvos import stability
+from stm_jax.eval.vost import j_after_transformation
 from stm_jax.files import write_csv, write_json
 from stm_jax.json_files import from_json, load_json
-
-Key = tuple[str, int]
-"""A sequence's name and an object's id."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,11 +21,13 @@ class Scores:
     """J and F of every object of every sequence.
 
     Attributes:
-      protocol: davis2016, davis2017, youtube-vos or folder.
+      protocol: of which data set they are, see `stm_jax.data.protocols`.
       objects: the values of each object in its scored frames, at least one object.
       frames: the names of those frames, of each object.
       problems: one line for each thing that was wrong with the predictions or the data set.
-      seen: YouTube-VOS: whether training shows the object's category; empty if that is not known.
+      seen: YouTube-VOS and LVOS: whether training shows the object's category; empty if that is not
+        known.
+      tracking: BURST: HOTA, DetA and AssA, see `stm_jax.eval.burst`.
     """
 
     protocol: str
@@ -33,6 +35,7 @@ class Scores:
     frames: Mapping[Key, tuple[str, ...]]
     problems: tuple[str, ...] = ()
     seen: Mapping[Key, bool] = dataclasses.field(default_factory=dict)
+    tracking: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def global_score(self) -> GlobalScore:
@@ -48,28 +51,42 @@ class Scores:
         return {sequence: mean_over_objects(scores) for sequence, scores in members.items()}
 
     @functools.cached_property
-    def youtube_vos(self) -> dict[str, float]:
-        """`J_seen`, `F_seen`, `J_unseen`, `F_unseen`, and `overall`, the mean of the four.
+    def ranked(self) -> dict[str, float]:
+        """What the benchmark ranks by besides J and F of all objects; often nothing.
 
-        Each is a mean over objects. Empty if it is not known which categories training shows;
-        without `overall` if all objects are of one kind.
+        youtube-vos, lvos: `J_seen`, `F_seen`, `J_unseen`, `F_unseen`, each a mean over objects, and
+        `overall`, the mean of the four: nothing if it is not known which categories training shows,
+        no `overall` if all objects are of one kind. lvos: besides, V of each kind and `V`, their
+        mean, or the mean over all objects if there are no kinds.
+        vost: J and J_tr. burst: `tracking`.
         """
-        values = {}
+        if self.protocol == "vost":
+            transformed = [j_after_transformation(each) for each in self.objects.values()]
+            return {"J": self.global_score.j.mean, "J_tr": _mean(transformed)}
+        values, steady = {}, {}
         for name, wanted in (("seen", True), ("unseen", False)):
             of_kind = [s for key, s in self.objects.items() if self.seen.get(key) is wanted]
             if of_kind:
                 mean = mean_over_objects(of_kind)
                 values |= {f"J_{name}": mean.j.mean, f"F_{name}": mean.f.mean}
+                steady[f"V_{name}"] = _mean([stability(each) for each in of_kind])
         if len(values) == 4:
-            values["overall"] = sum(values.values()) / 4
-        return values
+            values["overall"] = _mean(list(values.values()))
+        if self.protocol == "lvos":
+            each = list(steady.values()) or [stability(each) for each in self.objects.values()]
+            values |= steady | {"V": _mean(each)}
+        return {**values, **self.tracking}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def scores_to_json(scores: Scores) -> dict[str, Any]:
     """Returns the scores as JSON values.
 
     Under `global` and `<sequence>_<object>` are the statistics, under `frames` the value of every
-    frame, under `youtube-vos` what that data set ranks by.
+    frame, under the protocol's name what that data set ranks by, if it is more than J and F.
     """
     content: dict[str, Any] = {
         "global": {"J&F": scores.global_score.j_and_f}
@@ -82,11 +99,11 @@ def scores_to_json(scores: Scores) -> dict[str, Any]:
         names = list(scores.frames[sequence, object_id])
         frames[name] = {"names": names, "J": list(each.j), "F": list(each.f)}
     content |= {"frames": frames, "protocol": scores.protocol, "problems": list(scores.problems)}
-    if scores.youtube_vos:
-        kinds: dict[str, list[str]] = {"seen": [], "unseen": []}
+    if scores.ranked:
+        kinds: dict[str, list[str]] = {"seen": [], "unseen": []} if scores.seen else {}
         for (sequence, object_id), is_seen in scores.seen.items():
             kinds["seen" if is_seen else "unseen"].append(f"{sequence}_{object_id}")
-        content["youtube-vos"] = scores.youtube_vos | kinds
+        content[scores.protocol] = scores.ranked | kinds
     return content
 
 
@@ -118,17 +135,20 @@ def scores_from_json(content: Any, source: object = "the scores") -> Scores:
                     within(f"{measure} of {shown(name)}, frame {shown(frame)}", value, 0, 1)
         if not objects:
             raise InputError("it has no objects")
-        kinds = content.get("youtube-vos", {})
-        kinds = from_json(_Kinds, kinds, "youtube-vos", others=True)
+        ranked = content.get(noted.protocol, {})
+        kinds = from_json(_Kinds, ranked, noted.protocol, others=True)
         seen = {_key(name): True for name in kinds.seen} | {
             _key(name): False for name in kinds.unseen
         }
+        tracking = dict(ranked) if noted.protocol == "burst" else {}
+        for name, value in tracking.items():
+            within(f"{noted.protocol}.{shown(name)}", value, 0, 1)
     except InputError as error:
         raise InputError(
             f"{source} is not a scores file of stm-jax ({error}): make it with"
             " `stm-jax evaluate --json`"
         ) from error
-    return Scores(noted.protocol, objects, frames, noted.problems, seen)
+    return Scores(noted.protocol, objects, frames, noted.problems, seen, tracking)
 
 
 @dataclasses.dataclass(frozen=True)

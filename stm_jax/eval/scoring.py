@@ -8,14 +8,16 @@ import os
 import pathlib
 from collections.abc import Callable, Generator, Sequence
 
-from stm_jax.data.benchmarks import BenchmarkSequence, Protocol
+from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.data.listing import entries
+from stm_jax.data.protocols import RULES, Protocol
 from stm_jax.errors import InputError
+from stm_jax.eval import burst, lvos, youtube_vos
 from stm_jax.eval.davis import ObjectScores
 from stm_jax.eval.frame_scores import FrameScores, Task, score_frames
+from stm_jax.eval.keys import Key
 from stm_jax.eval.predictions import NAMED, find_predictions, strangers
-from stm_jax.eval.scores import Key, Scores
-from stm_jax.eval.youtube_vos import seen_objects
+from stm_jax.eval.scores import Scores
 from stm_jax.processes import end_with_parent
 
 FRAMES_A_TASK = 16  # few, so that a single long sequence keeps all processes busy
@@ -36,10 +38,8 @@ def score_predictions(
 ) -> Scores:
     """Returns J and F of predictions/SEQUENCE/FRAME.png, of every object in every scored frame.
 
-    An object is scored in the frames after the one in which its mask is given. The DAVIS protocols
-    leave out the last frame of a sequence, as does `folder`; YouTube-VOS does not. In YouTube-VOS
-    and `folder`, frames without a true mask are not scored. Void pixels of the truth are background
-    in both masks, as in the official evaluator.
+    An object is scored in the frames after the one in which its mask is given, those and void
+    pixels as the benchmark's evaluator has them: `stm_jax.data.protocols` says what differs.
 
     A file that is missing or cannot be used, or a truth that is not there, makes J and F of all
     objects in its frame 0, ids that are none of the objects are counted, and masks of no frame are
@@ -98,23 +98,24 @@ def _collected(
     objects: dict[Key, ObjectScores] = {}
     names: dict[Key, tuple[str, ...]] = {}
     problems = list(odd)
+    rules = RULES[protocol]
     for sequence in sequences:
-        frames = by_sequence[sequence.name]
+        frames, scored = by_sequence[sequence.name], scored_frames(sequence, protocol)
         lines = _problems(sequence, predictions, frames)
         problems += [line if "background" in line else f"{line}; scored 0" for line in lines]
         for position, object_id in enumerate(sequence.object_ids):
-            given = next(index for index, ids in sequence.given.items() if object_id in ids)
-            own = [(index, frame) for index, frame in frames if index > given]
+            wanted = set(scored[object_id])
+            own = [(index, frame) for index, frame in frames if index in wanted]
             who = f"{sequence.name}: object {object_id}"
             if not own:
                 problems.append(
                     f"{who} is in no frame after the one in which it is given; left out"
                 )
                 continue
-            if not any(frame.shown[position] for _, frame in own):
+            vanished = not any(frame.shown[position] for _, frame in own)
+            if vanished and rules.vanished != "scored":
                 line = f"{who} is in none of the true masks of the {len(own)} frames to score"
-                # There, and only there, an object may be shown but once, where its mask is given.
-                if protocol != "youtube-vos":
+                if rules.vanished == "refused":
                     raise InputError(f"{line}: are the masks in Annotations empty?")
                 problems.append(f"{line}; left out")
                 continue
@@ -127,11 +128,17 @@ def _collected(
     if not objects:
         raise InputError(f"there is no object to score: {problems[0]}")
     seen: dict[Key, bool] = {}
+    tracking: dict[str, float] = {}
+    line = None
     if protocol == "youtube-vos":
-        seen, line = seen_objects(sequences)
-        seen = {key: seen[key] for key in objects if key in seen}
-        problems += [line] if line else []
-    return Scores(protocol, objects, names, tuple(problems), seen)
+        seen, line = youtube_vos.seen_objects(sequences)
+    elif protocol == "lvos":
+        seen, line = lvos.seen_objects(sequences)
+    elif protocol == "burst":
+        tracking, line = burst.tracking(sequences, by_sequence)
+    seen = {key: seen[key] for key in objects if key in seen}
+    problems += [line] if line else []
+    return Scores(protocol, objects, names, tuple(problems), seen, tracking)
 
 
 def _tasks(
@@ -148,11 +155,11 @@ def _tasks(
         )
     tasks, any_truth = [], False
     for sequence in sequences:
-        later = _later(sequence, protocol)
-        known = [index for index in later if sequence.truths[index] is not None]
-        any_truth |= bool(known)
-        # DAVIS has a true mask of every frame.
-        indices = known if known and protocol in ("youtube-vos", "folder") else later
+        scored = {i for own in scored_frames(sequence, protocol).values() for i in own}
+        any_truth |= any(sequence.truths[index] is not None for index in scored)
+        # Tracks are followed from the masks on that are given.
+        tracked = sequence.wanted if protocol == "burst" else ()
+        indices = sorted(scored.union(tracked))
         if not indices:
             raise InputError(
                 f"{sequence.name} has {len(sequence.frames)} frames, too few to score: those that"
@@ -161,7 +168,7 @@ def _tasks(
         found = find_predictions(folder, sequence.name, [sequence.frames[i].stem for i in indices])
         for begin in range(0, len(indices), FRAMES_A_TASK):
             part = slice(begin, begin + FRAMES_A_TASK)
-            tasks.append(Task(sequence, tuple(indices[part]), found[part]))
+            tasks.append(Task(sequence, tuple(indices[part]), found[part], protocol))
     if not any_truth:
         raise InputError(
             f"there are no true masks but those that are given ({some}): nothing can be scored here"
@@ -169,10 +176,26 @@ def _tasks(
     return tasks
 
 
-def _later(sequence: BenchmarkSequence, protocol: Protocol) -> list[int]:
-    """Returns the wanted frames after the first that is given, without the last one of DAVIS."""
-    end = len(sequence.frames) - (protocol != "youtube-vos")
-    return [index for index in sequence.wanted if min(sequence.given) < index < end]
+def scored_frames(sequence: BenchmarkSequence, protocol: Protocol) -> dict[int, tuple[int, ...]]:
+    """Returns the frames in which each object is scored, by index, in order."""
+    rules, begin = RULES[protocol], min(sequence.given)
+    later = [index for index in sequence.wanted if index > begin]
+    known = [index for index in later if sequence.truths[index] is not None]
+    frames = known if rules.sparse and known else later
+    end = {
+        "frame": len(sequence.frames) - 1,
+        "mask": max(known, default=len(sequence.frames) - 1),
+        "nothing": len(sequence.frames),
+    }[rules.left_out]
+    scored = {
+        object_id: tuple(i for i in frames if index < i < end)
+        for index, ids in sequence.given.items()
+        for object_id in ids
+    }
+    there = set(frames)
+    return scored | {
+        object_id: tuple(i for i in own if i in there) for object_id, own in sequence.scored.items()
+    }
 
 
 def _run(tasks: Sequence[Task], workers: int) -> Generator[list[FrameScores]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.data.layouts import read_meta
 from stm_jax.errors import InputError
-from stm_jax.eval.scores import Key
+from stm_jax.eval.keys import Key
 
 
 def seen_objects(sequences: Sequence[BenchmarkSequence]) -> tuple[dict[Key, bool], str | None]:

@@ -87,7 +87,7 @@ def write_report(
     index = {
         "protocol": scores.protocol,
         "total": _statistics(scores.global_score),
-        "youtube_vos": scores.youtube_vos,
+        "ranked": scores.ranked,
         "problems": list(scores.problems),
         "sequences": infos,
         "worst": _worst_of_all(infos),

@@ -28,8 +28,8 @@ def print_scores(scores: Scores) -> None:
     console.print(table)
     for line in scores.problems:
         print(f"problem: {printable(line)}")
-    if scores.youtube_vos:
-        print(", ".join(f"{name} {value:.4f}" for name, value in scores.youtube_vos.items()))
+    if scores.ranked:
+        print(", ".join(f"{name} {value:.4f}" for name, value in scores.ranked.items()))
     total = scores.global_score
     of = f"{count(scores.objects, 'object')} of {count(scores.sequences, 'sequence')}"
     wrong = f"; {count(scores.problems, 'problem')}, see above" if scores.problems else ""

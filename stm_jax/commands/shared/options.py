@@ -14,8 +14,9 @@ import tyro
 
 from stm_jax.catalogue import STM_EVERY, help_of
 from stm_jax.checks import MOST_PIXELS, within
-from stm_jax.data.benchmarks import BenchmarkSequence, Protocol, benchmark_sequences
+from stm_jax.data.benchmarks import BenchmarkSequence, benchmark_sequences
 from stm_jax.data.masks import HandMask, check_first_mask, read_hand_mask
+from stm_jax.data.protocols import Protocol
 from stm_jax.data.video_files import Frames, ImageFolder, open_frames
 from stm_jax.errors import InputError
 
@@ -256,9 +257,10 @@ class SequenceOptions:
     """Which sequences of a data set."""
 
     protocol: Protocol
-    """davis2016 merges all objects into one; folder takes any data set in such folders."""
+    """Whose layout and rules. davis2016 merges all objects into one; long-video is Long-time Video;
+    folder takes any data set in such folders."""
     split: str = "val"
-    """train, val, test-dev; for youtube-vos also valid_all_frames."""
+    """train, val, test, test-dev; for youtube-vos also valid_all_frames."""
     sequences: tuple[str, ...] = ()
     """Only these sequences."""
 
@@ -272,7 +274,7 @@ class BenchmarkOptions(SequenceOptions):
     """The data set that is segmented, and what is shown of it."""
 
     root: tyro.conf.Positional[pathlib.Path]
-    """The data set: the folder that holds JPEGImages and Annotations."""
+    """The data set: the folder that holds JPEGImages and Annotations; of BURST that with frames."""
     heat_maps: int = 0
     """Show on the page where the worst frame of so many sequences looked in the memory: those with
     the lowest J, each segmented again up to there."""

@@ -34,17 +34,21 @@ function head() {
       ["decay", fDecay],
     ]),
   );
-  const hidden = page.youtube_vos;
-  if (Object.keys(hidden).length)
+  const ranked = Object.entries(page.ranked);
+  if (ranked.length) {
+    const first = { burst: "HOTA_all", vost: "J_tr" }[page.protocol] ?? "overall";
+    const main = first in page.ranked ? first : ranked[0][0];
+    const title = page.protocol === "youtube-vos" ? "YouTube-VOS" : page.protocol.toUpperCase();
     $("tiles").append(
       tile(
-        "YouTube-VOS overall",
-        percent(hidden.overall),
-        ["J_seen", "F_seen", "J_unseen", "F_unseen"]
-          .filter((name) => name in hidden)
-          .map((name) => [name.replace("_", " "), percent(hidden[name])]),
+        `${title} ${main.replace("_", " ")}`,
+        percent(page.ranked[main]),
+        ranked
+          .filter(([name]) => name !== main)
+          .map(([name, value]) => [name.replace("_", " "), percent(value)]),
       ),
     );
+  }
   if (page.problems.length) {
     $("problems").hidden = false;
     $("problems").append(
