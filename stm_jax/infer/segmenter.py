@@ -48,8 +48,7 @@ class Segmenter:
         device: Where it computes; None for JAX's default.
         runtime: What runs the network instead of JAX, made of the same model; `dtype` is then the
             memory's alone.
-        zoom: Whether frames are seen through a window that follows the objects. Small ones keep
-            their pixels then; memories that tell where in the frame something was are misled.
+        zoom: Whether they are seen through a window that follows the objects: `infer/zoom.py`.
     """
 
     def __init__(

@@ -2,7 +2,8 @@
 
 Small things keep their pixels, and a large frame costs what one of the working size does. The
 window has the frame's shape. It is chosen before each frame, from where the objects were in the
-last; that one is remembered through the same window. Nothing is looked for outside of it.
+last; that one is remembered through the same window. Nothing is looked for outside of it. Memories
+that go by where in the frame something was are misled: what they are told is places in windows.
 """
 
 import jax
