@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from stm_jax.ops.padding import STRIDE
-from stm_jax.ops.regions import object_positions
+from stm_jax.ops.regions import corners, object_positions
 from stm_jax.reads.protocol import MemoryView
 
 EMPTY = -1
@@ -34,6 +34,8 @@ class Candidate:
         masks: The mean of its soft mask in each position's cell.
         region: Whether its mask reaches 0.5 anywhere in a position's cell.
         certainty: Mean probability of each object over the pixels above 0.5; 0 without any.
+        area: How many such pixels there are.
+        box: Top, left, bottom and right of them, the last two behind the last; 0 without.
         frame_number: The first frame is 0.
         present: Which objects are real; the others are padding.
         given: Whether a mask of this frame was given by the user.
@@ -45,6 +47,8 @@ class Candidate:
     masks: Float[Array, "objects h16 w16"]
     region: Bool[Array, "objects h16 w16"]
     certainty: Float[Array, " objects"]
+    area: Int[Array, " objects"]
+    box: Float[Array, "objects 4"]
     frame_number: Int[Array, ""]
     present: Bool[Array, " objects"]
     given: Bool[Array, ""]
@@ -140,6 +144,8 @@ def candidate_of(
         masks=cells.mean(axis=(2, 4)),
         region=object_positions(masks),
         certainty=certainty,
+        area=count,
+        box=corners(inside),
         frame_number=frame_number,
         present=present,
         given=given,
