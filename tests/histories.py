@@ -121,7 +121,10 @@ def _run(memory: Memory, slots: int, histories: Histories):
         )
         state = memory.write(state, candidate)
         view = memory.view(state)
-        read, mass = jax.vmap(lambda view: Dense()(frame.query, view, with_mass=True))(view)
+        # What is a read of its own asks with as many channels as there are.
+        channels = view.filled.shape[1] if memory.own_read else KEY
+        asked, reader = frame.query[..., :channels], memory.own_read or Dense()
+        read, mass = jax.vmap(lambda view: reader(asked, view, with_mass=True))(view)
         if memory.counts_usage:
             if isinstance(memory, FrameRule):
                 per_frame = frame.mass[:, jnp.maximum(state.frame_numbers, 0)]

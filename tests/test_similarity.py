@@ -22,7 +22,7 @@ from stm_jax.nn.model import Model
 from stm_jax.nn.stm import STM, initialize, memorize, query, view_of
 from stm_jax.reads import Chunked, Dense, Slots
 from stm_jax.reads.protocol import MemoryView, Read
-from stm_jax.similarities import AnisotropicL2, Cosine, DotProduct, NegativeL2
+from stm_jax.similarities import AnisotropicL2, Cosine, DotProduct, Gated, NegativeL2
 from stm_jax.similarities.protocol import Similarity
 from stm_jax.train.follow import follow_clip
 from stm_jax.train.losses import clip_loss
@@ -64,6 +64,7 @@ ALIKE: dict[Similarity, Callable] = {
     NegativeL2(): negative_l2,
     AnisotropicL2(): anisotropic_l2,
     Cosine(): cosine,
+    Gated(): lambda q, k: slow_reads.dot_product(q, k[..., :C]),
 }
 MORE = {AnisotropicL2(): C, Cosine(): 1}  # channels behind a query key: heads' outputs, or numbers
 
