@@ -18,11 +18,12 @@ from stm_jax.memory.protocol import Candidate, candidate_of
 from stm_jax.nn.stm import STM
 from stm_jax.reads import Dense, TopK
 from stm_jax.train.checks import check_train
-from stm_jax.train.config import TrainConfig
 from stm_jax.train.follow import follow_clip
 from stm_jax.train.losses import clip_loss
 from tests.histories import KEY, LENGTH, VALUE, draw, run
 from tests.lively import clip, first_mask, lively_model
+from tests.test_checks import config_of
+from tests.test_clips import root  # noqa: F401, a fixture
 from tests.test_similarity import other_model
 
 GATES = pytest.mark.parametrize("gates", [False, True], ids=["linear", "gated"])
@@ -251,15 +252,15 @@ def test_weights_without_gates_and_gates_that_are_not_heard_are_told():
         Livos(True).empty(1, 1, (1, 1), (3, 2), jnp.float32)
 
 
-def test_no_other_read_is_taken_beside_its_own():
+def test_no_other_read_is_taken_beside_its_own(root):  # noqa: F811
     told = r"Livos is read by a read of its own, not by TopK\(k=20\): leave the read out"
     with pytest.raises(InputError, match=told):
         chosen(("livos",), ("top-k",), 5)
     with pytest.raises(InputError, match=told):
         Recipe(TINY, Livos(), jnp.dtype("float32"), None, TopK())
-    config = TrainConfig(memory=("livos",), read=("top-k",))
+    config = dataclasses.replace(config_of(root), memory=("livos",))
+    check_train(config)
     with pytest.raises(InputError, match=told):
-        check_train(config)
-    check_train(dataclasses.replace(config, read=()))
+        check_train(dataclasses.replace(config, read=("top-k",)))
     assert chosen(("livos", "gates=true"), (), 5) == (Livos(True), None)
     assert chosen((), ("dense",), 5)[1] == Dense()
