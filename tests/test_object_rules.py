@@ -15,7 +15,7 @@ from stm_jax.ops.regions import corners, overlap, parts
 from tests.histories import LENGTH, Histories, draw, run
 from tests.lively import clip, first_mask, lively_model
 
-DAM4SAM = Dam4Sam(frames=6, anchors=2, every=3, threshold=0.6, gap=2)
+DAM4SAM = Dam4Sam(frames=6, anchors=2, every=3, threshold=0.6, gap=2, overlap=0.3)
 SAMURAI = Samurai(frames=4, threshold=0.6, motion=0.4, steady=3)
 
 
