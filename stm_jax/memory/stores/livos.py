@@ -69,7 +69,7 @@ class Livos(Memory[LivosState]):
     The gate is the sigmoid of a head's output, the mean over the frame's positions: it is learnt,
     and asked for by the similarity `gated` (`similarity=gated memory=livos,gates=true` to train).
     Without gates nothing is forgotten, which is the paper's linear matching, its ablation. Weights
-    that were trained for a softmax over positions do poorly by either: train them.
+    that were trained for a softmax over positions find nothing by either: train them.
 
     Unlike in LiVOS: neither its sensory memory nor its object memory is here, which are Cutie's
     and need a decoder of their own; the key and the gate are those of STM's memory encoder, which
