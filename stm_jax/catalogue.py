@@ -121,6 +121,7 @@ def chosen(
             cannot read the memory.
     """
     from stm_jax.memory import EveryNth
+    from stm_jax.memory.protocol import check_read
     from stm_jax.reads import Window
 
     if memory and memorize_every != STM_EVERY:
@@ -129,6 +130,7 @@ def chosen(
     reader = chosen_read(read)
     if isinstance(reader, Window) and isinstance(kept, tuple(e.kind for e in entries(STORES))):
         raise InputError(f"--read {read[0]} looks at places in frames: {memory[0]} keeps none")
+    check_read(kept, reader)
     return kept, reader
 
 

@@ -12,11 +12,13 @@ import stm_jax
 from stm_jax.catalogue import chosen_memory
 from stm_jax.config import TINY
 from stm_jax.errors import InputError
+from stm_jax.memory.rules.dam4sam import Dam4Sam
 from stm_jax.memory.rules.every_nth import EveryNth
 from stm_jax.memory.rules.fifo import Fifo
 from stm_jax.memory.rules.first import First
 from stm_jax.memory.rules.least_used import LeastUsed
 from stm_jax.memory.rules.previous import Previous
+from stm_jax.memory.rules.samurai import Samurai
 from stm_jax.memory.stores.xmem import XMem
 from stm_jax.nn.stm import STM
 from stm_jax.train.follow import follow_clip
@@ -58,7 +60,10 @@ def probabilities(memory, remat: bool = False) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "memory",
-    [EveryNth(1), EveryNth(3), Previous(), First(), Fifo(3, 2), LeastUsed(2, 1), XMem(1, 2, 3, 4)],
+    [
+        *(EveryNth(1), EveryNth(3), Previous(), First(), Fifo(3, 2), LeastUsed(2, 1)),
+        *(Dam4Sam(4, 1, every=2), Samurai(3, motion=0.5, steady=2), XMem(1, 2, 3, 4)),
+    ],
     ids=repr,
 )
 def test_training_remembers_as_inference_does(memory):

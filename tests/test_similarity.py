@@ -22,7 +22,7 @@ from stm_jax.nn.model import Model
 from stm_jax.nn.stm import STM, initialize, memorize, query, view_of
 from stm_jax.reads import Chunked, Dense, Slots
 from stm_jax.reads.protocol import MemoryView, Read
-from stm_jax.similarities import AnisotropicL2, Cosine, DotProduct, NegativeL2
+from stm_jax.similarities import AnisotropicL2, Cosine, DotProduct, Gated, NegativeL2
 from stm_jax.similarities.protocol import Similarity
 from stm_jax.train.follow import follow_clip
 from stm_jax.train.losses import clip_loss
@@ -64,6 +64,7 @@ ALIKE: dict[Similarity, Callable] = {
     NegativeL2(): negative_l2,
     AnisotropicL2(): anisotropic_l2,
     Cosine(): cosine,
+    Gated(): lambda q, k: slow_reads.dot_product(q, k[..., :C]),
 }
 MORE = {AnisotropicL2(): C, Cosine(): 1}  # channels behind a query key: heads' outputs, or numbers
 
@@ -152,6 +153,9 @@ def test_gradients_are_the_slopes_of_the_definition(similarity, read):
     arrays = [a.astype(np.float64) for a in (q, *memory[:2])]
     rng = np.random.default_rng(3)
     of_keys, of_more = [np.s_[..., :C], np.s_[..., C:]], similarity.memory_heads(C)
+    if similarity == Gated():  # whose head is of no score
+        assert not found[1][of_keys[1]].any()
+        of_more = {}
     places = [(0, of_keys[0]), (1, of_keys[0]), (2, np.s_[...])]
     places += [(0, of_keys[1])] * (similarity in MORE) + [(1, of_keys[1])] * len(of_more)
     for index, place in places:
@@ -299,6 +303,9 @@ def test_the_networks_scores_are_the_similaritys(words):
     elif words == "cosine":
         lengths = np.linalg.norm(q, axis=-1)[:, :, None, None, None] * np.linalg.norm(k, axis=-1)
         expected = np.einsum("yxc,tijc->yxtij", q, k) / lengths / 0.1
+    elif words == "gated":
+        expected = slow_reads.dot_product(q, k[..., :channels])
+        assert k.shape[-1] == 2 * channels and np.ptp(k[..., channels:]) > 1e-3
     else:
         head = model.variables["params"]["query_head"]["selection"]
         r4 = features.r4
@@ -330,7 +337,8 @@ def test_training_follows_a_clip_as_inference_does(words):
     segmenter = stm_jax.Segmenter(model, memory=EveryNth(1))
     found = np.asarray(segmenter.segment(frames, ids, soft=True))[1:]
     np.testing.assert_allclose(jax.nn.softmax(logits[0], axis=1), found[:, :3], atol=1e-5)
-    assert np.abs(found - np.asarray(plain_run(frames, ids))[1:]).max() > 1e-3
+    apart = np.abs(found - np.asarray(plain_run(frames, ids))[1:]).max()
+    assert apart < 1e-5 if words == "gated" else apart > 1e-3
 
 
 def plain_run(frames: np.ndarray, ids: np.ndarray) -> np.ndarray:

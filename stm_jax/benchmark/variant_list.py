@@ -33,6 +33,8 @@ class Variant:
 def _variants() -> Iterator[Variant]:
     """Yields every memory as it is by default, then every other read of STM's."""
     for entry in entries(*PACKAGES["memory"]):
+        if entry.kind.own_read is not None:
+            continue  # it reads what weights must be trained for
         yield Variant("stm" if entry.name == "every-nth" else entry.name, entry.kind())
         if entry.name == "first":
             yield Variant("first-previous", First(previous=True))

@@ -11,6 +11,7 @@ import jax.export
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt8
 
+from stm_jax.errors import InputError
 from stm_jax.infer.stream import Recipe, VideoState, advance, default_read, nearest
 from stm_jax.nn.stm import view_of
 from stm_jax.ops.aggregate import aggregate, softmax_over_objects
@@ -66,7 +67,13 @@ def programs(
         variables: Of the network, for their shapes.
         sizes: What they are for.
         unrolled: Whether `segment` reads for each object in lines of its own, not in a loop.
+
+    Raises:
+        InputError: The memory is read by a read of its own: `segment` is given frames.
     """
+    if recipe.memory.own_read:
+        name = type(recipe.memory).__name__
+        raise InputError(f"{name} holds no keys that could be given: choose another memory")
     height, width = sizes.symbols()
     shape = jax.ShapeDtypeStruct
     working = (height, width) if sizes.size is None else recipe.working_size(*sizes.size)

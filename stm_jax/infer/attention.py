@@ -11,7 +11,9 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 from stm_jax.errors import InputError
 from stm_jax.infer.stream import Recipe, VideoState, remembered
 from stm_jax.memory.bank import MemoryBank
+from stm_jax.memory.object_rule import ObjectFrames
 from stm_jax.memory.pinned import PinnedState
+from stm_jax.memory.protocol import EMPTY
 from stm_jax.nn.stm import Variables, view_of
 from stm_jax.ops.padding import STRIDE, padding_to_stride
 from stm_jax.ops.regions import object_positions
@@ -82,7 +84,7 @@ def look(
     bank, pinned = state.bank, 0
     if isinstance(bank, PinnedState):
         bank, pinned = bank.own, len(bank.frames.frame_numbers)
-    if not isinstance(bank, MemoryBank):
+    if not isinstance(bank, MemoryBank | ObjectFrames):
         raise InputError(
             f"the elements of {type(recipe.memory).__name__} belong to no frame, so there is "
             "nothing to show them on: use a rule that keeps whole frames"
@@ -94,10 +96,15 @@ def look(
         int((row + 0.5) * scale[0] + padding.top) // STRIDE,
         int((column + 0.5) * scale[1] + padding.left) // STRIDE,
     )
-    weights, frame_numbers = _weights(recipe, variables, state, frame, np.array(position, np.int32))
+    found = _weights(recipe, variables, state, frame, np.array(position, np.int32))
+    weights, frame_numbers = map(np.asarray, found)
+    present = np.asarray(state.present)
+    weights = weights[present]
+    if isinstance(bank, ObjectFrames):
+        weights, frame_numbers = _by_frame(weights, frame_numbers[present], pinned)
     return Attention(
-        weights=np.asarray(weights)[np.asarray(state.present)],
-        frame_numbers=np.asarray(frame_numbers),
+        weights=weights,
+        frame_numbers=frame_numbers,
         position=position,
         frame_box=(
             padding.left / STRIDE,
@@ -116,7 +123,7 @@ def _weights(
     state: VideoState,
     frame: UInt8[Array, "h w 3"],
     position: Int[Array, "2"],
-) -> tuple[Float[Array, "objects slots h16 w16"], Int[Array, " slots"]]:
+) -> tuple[Float[Array, "objects slots h16 w16"], Int[Array, "*objects slots"]]:
     bank = remembered(recipe, variables, state)
     asked, _ = recipe.queried(variables, recipe.prepared(frame))
     # `Slots` has no gradient. This reads the same, and as it does in bounded memory.
@@ -138,5 +145,25 @@ def _weights(
     weights = jax.lax.map(of_object, (recipe.memory.view(bank), expected))
     if not isinstance(bank, PinnedState):
         return weights[..., 0], bank.frame_numbers
-    numbers = (bank.frames.frame_numbers, bank.own.frame_numbers)
-    return weights[..., 0], jnp.concatenate(numbers)
+    of_pinned, own = bank.frames.frame_numbers, bank.own.frame_numbers
+    of_pinned = jnp.broadcast_to(of_pinned, (*own.shape[:-1], *of_pinned.shape))
+    return weights[..., 0], jnp.concatenate([of_pinned, own], axis=-1)
+
+
+def _by_frame(
+    weights: Float[np.ndarray, "objects slots h16 w16"],
+    frame_numbers: Int[np.ndarray, "objects slots"],
+    pinned: int,
+) -> tuple[Float[np.ndarray, "objects frames h16 w16"], Int[np.ndarray, " frames"]]:
+    """Returns weights and numbers with a slot for each frame that any object has, ascending.
+
+    The pinned frames, which all objects have in the same slots, stay where they are.
+    """
+    own = frame_numbers[:, pinned:]
+    frames = np.unique(own[own != EMPTY])
+    found = np.zeros((len(weights), len(frames), *weights.shape[2:]), weights.dtype)
+    for index, slot in np.argwhere(own != EMPTY):
+        place = np.searchsorted(frames, own[index, slot])
+        found[index, place] = weights[index, pinned + slot]
+    together = np.concatenate([weights[:, :pinned], found], axis=1)
+    return together, np.concatenate([frame_numbers[0, :pinned], frames])

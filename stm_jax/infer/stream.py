@@ -13,7 +13,7 @@ from stm_jax.config import ModelConfig
 from stm_jax.infer import zoom
 from stm_jax.infer.openvino import OpenVino
 from stm_jax.infer.zoom import Window
-from stm_jax.memory.protocol import Memory, candidate_of
+from stm_jax.memory.protocol import Memory, candidate_of, check_read
 from stm_jax.memory.rules.every_nth import EveryNth
 from stm_jax.nn.decoder import Skips
 from stm_jax.nn.encoders import KeyValue
@@ -34,8 +34,8 @@ class Recipe:
         memory: What is written into the memory, and what gives way.
         dtype: What the convolutions and the memory work in.
         short_side: Frames are segmented at this short side, in pixels; None for their own.
-        read: How the memory is read; None for `Slots`, or `Chunked` where a slot of the memory
-            is a single element.
+        read: How the memory is read; None for the memory's own read, `Slots`, or `Chunked` where a
+            slot of the memory is a single element.
         runtime: What runs the network, with weights of its own; None for JAX.
         zoom: Whether frames are seen through a window that follows the objects: `infer/zoom.py`.
     """
@@ -47,6 +47,9 @@ class Recipe:
     read: Read | None = None
     runtime: OpenVino | None = None
     zoom: bool = False
+
+    def __post_init__(self) -> None:
+        check_read(self.memory, self.read)
 
     @property
     def network(self) -> STM:
@@ -201,10 +204,12 @@ def advance(
     bank = remembered(recipe, variables, state)
     asked, skips = recipe.queried(variables, recipe.prepared(frame, state.window))
     view = recipe.memory.view(bank)
-    read = recipe.read or default_read(view)
+    own_read = recipe.memory.own_read
+    read = own_read or recipe.read or default_read(view)
 
     def read_object(item: tuple[MemoryView, Bool[Array, "h16 w16"]]) -> Answer:
-        memory, expected = view_of(recipe.network, item[0]), item[1]
+        memory, expected = item
+        memory = memory if own_read else view_of(recipe.network, memory)
         return read(asked.key[0], memory, expected, with_mass=recipe.memory.counts_usage)
 
     # One object after the other, so that the affinity of one at a time is in memory.

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from stm_jax.memory.bank import Decision, MemoryBank, empty_bank, room_for_objects, write
 from stm_jax.memory.protocol import EMPTY, Candidate, Memory
-from stm_jax.reads.protocol import MemoryView
+from stm_jax.reads.protocol import MemoryView, Read
 
 PLACES = (2, 4, 8, 16, 32, 64, 128, 256)
 """How many frames there may be room for, so that few programs are compiled."""
@@ -54,6 +54,11 @@ class Pinned(Memory[PinnedState]):
         """Whether the memory must know the length."""
         return self.memory.needs_length
 
+    @property
+    def own_read(self) -> Read | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The one read that the memory is read by."""
+        return self.memory.own_read
+
     def slots_for(self, frames: int | None) -> int | None:
         """Returns the memory's own room."""
         return self.memory.slots_for(frames)
@@ -76,27 +81,10 @@ class Pinned(Memory[PinnedState]):
         return dataclasses.replace(state, own=self.memory.write(state.own, candidate))
 
     def view(self, state: PinnedState) -> MemoryView:
-        """Returns the pinned frames, and after them what the memory shows.
-
-        In this order, for `Slots` reads up to the last filled slot. Where the memory's slots are
-        elements, those of a pinned frame are its positions.
-        """
-        own, frames = self.memory.view(state.own), state.frames
-        keys, values, filled, region = frames.keys, frames.values, frames.filled, frames.region
-        if own.keys.shape[2:4] == (1, 1):
-            filled = filled.repeat(keys.shape[2] * keys.shape[3], axis=1)
-            keys, values = _as_elements(keys), _as_elements(values)
-            region = _as_elements(region[..., None])[..., 0]
-
-        def joined(pinned: Array, of_memory: Array) -> Array:
-            return jnp.concatenate([pinned, of_memory], axis=1)
-
-        return MemoryView(
-            keys=joined(keys, own.keys),
-            values=joined(values, own.values),
-            filled=joined(filled, own.filled),
-            region=None if own.region is None else joined(region, own.region),
-        )
+        """Returns the pinned frames, and after them what the memory shows."""
+        frames = state.frames
+        view = MemoryView(frames.keys, frames.values, frames.filled, frames.region)
+        return self.memory.view_beside(state.own, view)
 
     def used(self, state: PinnedState, mass: Float[Array, "objects slots mh mw"]) -> PinnedState:
         """Tells the memory of the mass that its own slots received."""
@@ -118,7 +106,3 @@ def put(frames: MemoryBank, candidate: Candidate) -> MemoryBank:
     same = frames.frame_numbers == candidate.frame_number
     place = jnp.where(same.any(), jnp.argmax(same), jnp.argmax(frames.frame_numbers == EMPTY))
     return write(frames, Decision(place, jnp.zeros_like(same), permanent=True), candidate)
-
-
-def _as_elements(array: Float[Array, "objects slots h w c"]) -> Float[Array, "objects e 1 1 c"]:
-    return array.reshape(array.shape[0], -1, 1, 1, array.shape[-1])

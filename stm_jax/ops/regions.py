@@ -1,5 +1,6 @@
-"""Where an object is, at stride 16: positions that its mask reaches, and boxes around them."""
+"""Where an object is: positions that its mask reaches, boxes around them, connected parts."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -44,3 +45,42 @@ def _beyond(occupied: Bool[Array, "*b n"]) -> Int[Array, "*b n"]:
 def places(height: int, width: int) -> Int[Array, "h*w 2"]:
     """Returns row and column of every position, in reading order."""
     return jnp.stack(jnp.unravel_index(jnp.arange(height * width), (height, width)), axis=-1)
+
+
+def corners(inside: Bool[Array, "*b h w"]) -> Float[Array, "*b 4"]:
+    """Returns top, left, bottom and right of the box around what is true in each plane.
+
+    Bottom and right are behind the last true position. Zeros for a plane without any.
+    """
+    spans = []
+    for occupied in (inside.any(axis=-1), inside.any(axis=-2)):
+        last = occupied.shape[-1] - jnp.flip(occupied, axis=-1).argmax(axis=-1)
+        spans += [occupied.argmax(axis=-1), jnp.where(occupied.any(axis=-1), last, 0)]
+    top, bottom, left, right = spans
+    return jnp.stack([top, left, bottom, right], axis=-1).astype(jnp.float32)
+
+
+def overlap(one: Float[Array, " 4"], other: Float[Array, " 4"]) -> Float[Array, ""]:
+    """Returns the intersection over union of two boxes of `corners`; 0 where both are empty."""
+    sides = jnp.minimum(one[2:], other[2:]) - jnp.maximum(one[:2], other[:2])
+    common = jnp.maximum(sides, 0).prod()
+    union = (one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod() - common
+    return common / jnp.where(union > 0, union, 1.0)
+
+
+def parts(inside: Bool[Array, "h w"]) -> Int[Array, "h w"]:
+    """Returns a number for every connected part, the same in all of it; 0 where nothing is true.
+
+    Positions are neighbours along edges and corners. The number is 1 + the place, in reading
+    order, of the last position of a part. It takes as many turns as its longest way has steps.
+    """
+    count = inside.shape[0] * inside.shape[1]
+    begin = jnp.where(inside, 1 + jnp.arange(count).reshape(inside.shape), 0)
+
+    def spread(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        numbers, _ = state
+        around = jax.lax.reduce_window(numbers, 0, jax.lax.max, (3, 3), (1, 1), "SAME")
+        new = jnp.where(inside, around, 0)
+        return new, (new != numbers).any()
+
+    return jax.lax.while_loop(lambda state: state[1], spread, (begin, inside.any()))[0]

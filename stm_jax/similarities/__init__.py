@@ -5,3 +5,4 @@ from stm_jax.similarities.dot_product import DotProduct as DotProduct
 from stm_jax.similarities.negative_l2 import NegativeL2 as NegativeL2
 from stm_jax.similarities.anisotropic_l2 import AnisotropicL2 as AnisotropicL2
 from stm_jax.similarities.cosine import Cosine as Cosine
+from stm_jax.similarities.gated import Gated as Gated

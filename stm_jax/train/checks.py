@@ -47,10 +47,13 @@ def check_train(config: TrainConfig) -> None:
         within(name, getattr(config, name), 1, MOST_STEPS)
     for number, stage in enumerate(config.stages):
         check_stage(stage, f"stages.{number}")
-    if config.memory:
-        chosen_memory(config.memory, "memory =")
+    memory = chosen_memory(config.memory, "memory =")
     if config.read:
-        read_to_train(config.read)
+        read = read_to_train(config.read)
+        if memory is not None:
+            from stm_jax.memory.protocol import check_read  # jax, only where it is needed
+
+            check_read(memory, read)
     chosen_similarity(config.similarity, "similarity =")
 
 

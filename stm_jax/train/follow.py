@@ -64,7 +64,7 @@ def follow_clip(
             seen by the network.
         present: Which objects are real rather than padding.
         memory: What is written and what gives way. Every clip has a memory of its own.
-        read: How the memory is read; it must have a gradient.
+        read: How the memory is read, unless by a read of its own; it must have a gradient.
         remat: Whether a frame's activations are computed again for the gradient rather than
             kept: then only the memory and the masks between frames are, and the activations of
             one frame at a time are in memory, however long the clip is.
@@ -154,6 +154,8 @@ def _look(
     view = memory.view(state)
 
     def of_object(view: MemoryView, expected: Bool[Array, "h16 w16"]) -> Answer:
+        if memory.own_read:
+            return memory.own_read(query_key, view, with_mass=memory.counts_usage)
         seen = view_of(network, view)
         return read(query_key, seen, expected, with_mass=memory.counts_usage)
 

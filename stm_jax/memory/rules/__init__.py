@@ -12,5 +12,7 @@ from stm_jax.memory.rules.confident import Confident as Confident
 from stm_jax.memory.rules.least_used import LeastUsed as LeastUsed
 from stm_jax.memory.rules.ucb import Ucb as Ucb
 from stm_jax.memory.rules.diverse import Diverse as Diverse
+from stm_jax.memory.rules.dam4sam import Dam4Sam as Dam4Sam
+from stm_jax.memory.rules.samurai import Samurai as Samurai
 from stm_jax.memory.rules.reservoir import Reservoir as Reservoir
 from stm_jax.memory.rules.random_frame import RandomFrame as RandomFrame

@@ -4,3 +4,4 @@
 from stm_jax.memory.stores.xmem import XMem as XMem
 from stm_jax.memory.stores.afb_urr import AfbUrr as AfbUrr
 from stm_jax.memory.stores.swiftnet import SwiftNet as SwiftNet
+from stm_jax.memory.stores.livos import Livos as Livos
