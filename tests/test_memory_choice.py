@@ -183,7 +183,7 @@ def test_the_variants_are_every_memory_and_then_every_read():
     assert names == [
         *("stm", "previous", "first", "first-previous", "evenly-spread", "fifo", "annotated"),
         *("recent", "confident", "least-used", "ucb", "diverse", "dam4sam", "samurai"),
-        *("reservoir", "random-frame", "xmem", "xmem-top-k", "afb-urr", "swift-net", "livos"),
+        *("reservoir", "random-frame", "xmem", "xmem-top-k", "afb-urr", "swift-net"),
         *("stm-dense", "stm-chunked", "stm-top-k", "stm-kernelized", "stm-regional", "stm-window"),
     ]
     assert {type(variant.memory) for variant in VARIANTS} == {e.kind for e in MEMORIES}
