@@ -92,6 +92,7 @@ def test_float16_is_where_it_does_no_harm(tmp_path):
 WRONG = {
     "no size": ([], "give it, as in --frames 854x480"),
     "bfloat16": (["--frames", "42x30", "--dtype", "bfloat16"], "--dtype bfloat16 is not for ONNX"),
+    "float16 elsewhere": (["--format", "stablehlo", "--dtype", "float16"], "is for --format onnx"),
     "platforms": (["--frames", "42x30", "--platforms", "tpu"], "--platforms is not for ONNX"),
 }
 

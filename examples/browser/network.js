@@ -24,7 +24,7 @@ export async function* follow(network, frames, mask) {
   const pixels = height * width;
   let soft = new Float32Array(objects * pixels);
   mask.forEach((id, at) => id && (soft[(id - 1) * pixels + at] = 1));
-  const present = mask.reduce((most, id) => Math.max(most, id), 0);
+  const present = new Set(mask);
   const filled = new Uint8Array(objects * slots);
   const numbers = new Array(slots).fill(-1);
   let keys, values, before, ids = mask, number = 0;
@@ -38,7 +38,7 @@ export async function* follow(network, frames, mask) {
       const at = (number - 1) % MEMORIZE_EVERY ? 0 : slotFor(numbers);
       for (let object = 0; object < objects; object++) {
         filled[object * slots] = 0;
-        if (object < present) filled[object * slots + at] = 1;
+        filled[object * slots + at] = present.has(object + 1);
         write(keys, key, object, at), write(values, value, object, at);
       }
       if (at) numbers[at] = number - 1;

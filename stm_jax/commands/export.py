@@ -113,10 +113,10 @@ class Export:
             raise InputError("--runtime is for running a network, not for an export: leave it out")
         if self.format == "onnx":
             self._check_onnx()
+        elif self.model.dtype == "float16":
+            raise InputError("--dtype float16 is for --format onnx: take bfloat16")
         elif self.out.suffix != ARCHIVE:
             raise InputError(f"{self.out} must end in {ARCHIVE}")
-        elif self.model.dtype == "float16":
-            raise InputError("--dtype float16 is for --format onnx: StableHLO has bfloat16")
         within("--objects", self.objects, 1, 255)
         within("--slots", self.slots, 2, 2**15)
         if not self.platforms:
