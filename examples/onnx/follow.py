@@ -42,13 +42,14 @@ def main(graphs: str, frames: str, first_mask: str, out: str) -> None:
         if frame_before is not None:
             key, value = memorize.run(None, {"frame": frame_before, "masks": soft})
             if keys is None:  # [objects, slots, rows, columns, channels], as the graph has them
-                keys = np.zeros((objects, slots, *key.shape[1:]), np.float32)
-                values = np.zeros((objects, slots, *value.shape[1:]), np.float32)
+                keys = np.zeros((objects, slots, *key.shape[1:]), key.dtype)
+                values = np.zeros((objects, slots, *value.shape[1:]), value.dtype)
                 numbers = np.full(slots, -1)
             at, filled[:, 0], numbers[0] = 0, False, -1  # slot 0 is the previous frame's
             if (number - 1) % MEMORIZE_EVERY == 0:  # this one stays, in a slot of its own
                 free = np.flatnonzero(numbers[1:] < 0)
-                at = 1 + free[0] if len(free) else 2 + np.argmin(numbers[2:])
+                oldest = 2 + np.argmin(numbers[2:]) if slots > 2 else 0  # but the first
+                at = 1 + free[0] if len(free) else oldest
             keys[:, at], values[:, at], numbers[at] = key, value, number - 1
             filled[: len(ids), at] = True
             (probabilities,) = segment.run(

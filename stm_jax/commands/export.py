@@ -19,6 +19,15 @@ ARCHIVE, WEIGHTS = ".zip", ".safetensors"
 
 
 @dataclasses.dataclass(frozen=True)
+class ExportOptions(ModelOptions):
+    """The network, its memory, how that is read, and how alike keys are."""
+
+    # A choice more, which commands that run the network do not have.
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"  # pyright: ignore
+    """Precision of the network; float16 is for ONNX."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Export:
     """Export a network as programs that run without its code.
 
@@ -29,10 +38,10 @@ class Export:
 
     out: tyro.conf.Positional[pathlib.Path]
     """The archive to write, OUT.zip; for ONNX a folder."""
-    model: ModelOptions = dataclasses.field(default_factory=ModelOptions)
+    model: ExportOptions = dataclasses.field(default_factory=ExportOptions)
     format: Literal["stablehlo", "onnx"] = "stablehlo"
-    """What is written. ONNX is float32, of one size of frames, and leaves the memory's rule to
-    whoever runs it."""
+    """What is written. ONNX is float32 or float16, of one size of frames, and leaves the memory's
+    rule to whoever runs it."""
     frames: str = "any"
     """The size of the frames, as 854x480 (columns, rows); or any, for all whose sides are multiples
     of 16, each of which is compiled when it is first met."""
@@ -87,7 +96,8 @@ class Export:
         from stm_jax.export.onnx import export_onnx
 
         self.out.mkdir(parents=True, exist_ok=True)
-        return export_onnx(loaded.model, self.out, sizes, about=self._about)
+        dtype = self.model.dtype
+        return export_onnx(loaded.model, self.out, sizes, dtype=dtype, about=self._about)
 
     @property
     def _about(self) -> str:
@@ -105,6 +115,8 @@ class Export:
             raise InputError("--zoom is for running a network, not for an export: leave it out")
         if self.format == "onnx":
             self._check_onnx()
+        elif self.model.dtype == "float16":
+            raise InputError("--dtype float16 is for --format onnx: take bfloat16")
         elif self.out.suffix != ARCHIVE:
             raise InputError(f"{self.out} must end in {ARCHIVE}")
         within("--objects", self.objects, 1, 255)
@@ -128,6 +140,8 @@ class Export:
         for name in ("platforms", "weights_beside"):
             if getattr(self, name) != getattr(usual, name):
                 raise InputError(f"--{name.replace('_', '-')} is not for ONNX: leave it out")
-        for name in ("size", "dtype", "memory", "read", "memorize_every"):
+        if self.model.dtype == "bfloat16":
+            raise InputError("--dtype bfloat16 is not for ONNX: take float16")
+        for name in ("size", "memory", "read", "memorize_every"):
             if getattr(self.model, name) != getattr(usual.model, name):
                 raise InputError(f"--{name.replace('_', '-')} is not for ONNX: leave it out")

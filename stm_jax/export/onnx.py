@@ -31,17 +31,27 @@ GRAPHS = {
 
 
 def export_onnx(
-    model: Model, folder: pathlib.Path, sizes: Sizes, *, about: str = ""
+    model: Model,
+    folder: pathlib.Path,
+    sizes: Sizes,
+    *,
+    dtype: str = "float32",
+    about: str = "",
 ) -> list[pathlib.Path]:
-    """Writes memorize.onnx and segment.onnx, float32, weights within.
+    """Writes memorize.onnx and segment.onnx, weights within.
 
     Frames are uint8 of one size. The memory is read densely: all `slots` at once, of which those
     that are not `filled` weigh 0.
+
+    In float16 are the kernels, as files and in the convolutions, and keys and values. Masks and
+    probabilities are float32, and so is what stays so in the library: the normalisation of frames
+    and of features, the softmax of the read and soft aggregation.
 
     Args:
         model: The network.
         folder: Where the files are written.
         sizes: What frames, how many objects, how long a memory; `size` must be given.
+        dtype: What the convolutions and the memory work in, "float32" or "float16".
         about: A line on where the weights come from.
 
     Raises:
@@ -56,14 +66,19 @@ def export_onnx(
             "ONNX needs jax2onnx: pip install 'stm_jax[onnx]' && pip install --no-deps jax2onnx"
         ) from error
     assert sizes.size is not None
-    recipe = Recipe(model.config, EveryNth(), jax.numpy.dtype("float32"), None, Dense())
+    recipe = Recipe(model.config, EveryNth(), jax.numpy.dtype(dtype), None, Dense())
     made = programs(recipe, model.variables, sizes, unrolled=True)
-    weights = named(model.variables)
+    weights = {
+        # The rest is small, and squares of small numbers are in it.
+        name: array.astype(dtype) if name.endswith("/kernel") else array
+        for name, array in named(model.variables).items()
+    }
     description = {
         "stm_jax": __version__,
         "licence": LICENCE,
         "about": about,
         **dataclasses.asdict(sizes),
+        "dtype": dtype,
         "config": dataclasses.asdict(model.config),
     }
     files = []
