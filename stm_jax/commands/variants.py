@@ -13,9 +13,10 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
 from stm_jax.benchmark.folder import BenchmarkFolder
+from stm_jax.benchmark.sequences import hash_of_data
 from stm_jax.benchmark.variant_results import finished_row, table_line, write_results
 from stm_jax.checks import shown
-from stm_jax.commands.benchmark_dataset import BenchmarkDataset, hash_of_data
+from stm_jax.commands.benchmark_dataset import BenchmarkDataset
 from stm_jax.commands.shared.options import (
     BenchmarkOptions,
     ModelOptions,
