@@ -151,7 +151,7 @@ class _Telling:
         pieces = self._plan.pieces
         frames = sum(pieces[key].frames for key in self._results)
         label = f"{len(self._results)} of {len(pieces)} pieces, "
-        for key in self._plan.trainings.values():
+        for key in dict.fromkeys(self._plan.trainings.values()):
             run = self._folder.run_of(key)
             if key not in self._results and (run / "log.jsonl").exists():
                 label += f"{pieces[key]}: step {last_step(run)}, "
@@ -202,7 +202,7 @@ def _line(row: dict[str, Any]) -> str:
     if row["low"] is not None:
         line += f" [{row['low']:+.3f}, {row['high']:+.3f}]"
     return printable(
-        f"{line}, memory {row['memory_mib']:.4g} MiB, {row['seconds_a_frame']:.3g} s a frame"
+        f"{line}, memory {row['memory_bytes'] / 2**20:.4g} MiB, {row['seconds_a_frame']:.3g} s a frame"
     )
 
 

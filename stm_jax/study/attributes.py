@@ -5,6 +5,7 @@ the synthetic benchmark, is not seen here; nor is a change of light, or blur.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -105,7 +106,7 @@ def are_alike(mask: Bool[np.ndarray, "h w"], other: Bool[np.ndarray, "h2 w2"]) -
     height, width = (2 * max(a, b) for a, b in zip(mask.shape, other.shape, strict=True))
     laid = [_laid(each, height, width) for each in (mask, other)]
     union = np.count_nonzero(laid[0] | laid[1])
-    return np.count_nonzero(laid[0] & laid[1]) >= LIKE_SHAPE * union
+    return bool(np.count_nonzero(laid[0] & laid[1]) >= LIKE_SHAPE * union)
 
 
 def _measures(
@@ -119,7 +120,7 @@ def _measures(
     if not seen.any():
         return {"area": 0.0, "motion": 0.0, "hidden": 0, "gone": 0, "alike": 0.0}
     ways = np.linalg.norm(np.diff(centres, axis=0), axis=1) / np.diff(frames)
-    ways = ways[seen[1:] & seen[:-1]] / np.hypot(*shape)
+    ways = ways[seen[1:] & seen[:-1]] / math.hypot(*shape)
     usual = np.array(
         [
             np.median(around[around > 0]) if (around > 0).any() else 0.0

@@ -81,8 +81,8 @@ class StudyFolder:
         return content
 
     def write_result(self, piece: Piece, content: Mapping[str, Any]) -> None:
-        """Notes that a piece is done."""
-        write_json(self._file_of(piece), {"about": dict(piece.about)} | dict(content), indent=None)
+        """Notes that a piece is done: what it is `about`, its `result`, and what else there is."""
+        write_json(self._file_of(piece), content, indent=None)
 
     def _file_of(self, piece: Piece) -> pathlib.Path:
         return self.path / PIECES / f"{piece.key}.json"

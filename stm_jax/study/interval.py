@@ -43,35 +43,38 @@ def difference(
     variant: Float[np.ndarray, "seeds videos"],
     baseline: Float[np.ndarray, "seeds2 videos"],
     objects: Int[np.ndarray, " videos"],
+    *,
+    same_weights: bool = False,
 ) -> Difference:
     """Returns the difference of two means over objects, and its paired bootstrap interval.
 
     The pairs are videos: a drawn video brings the sums of its objects of both, so that what is
     hard for both cancels, and the objects of a video, which go well or badly together, stay
-    together. Where a variant has several seeds these are drawn as well, each variant's for itself
-    and the same for all videos: training again moves all videos at once. The interval is that of
-    percentiles, by `scipy.stats.bootstrap`.
+    together. Where there are several seeds these are drawn as well, the same for all videos, for
+    other weights move all videos at once. The interval is that of percentiles, by
+    `scipy.stats.bootstrap`.
 
     Args:
         variant: Sums over the objects of each video, of each seed.
         baseline: The same of the baseline, which may have other seeds.
         objects: How many each video has.
+        same_weights: Whether both have the same seeds, and each seed's weights are both's: seeds
+            are then pairs, too. Otherwise each has its own drawn.
     """
     mean = float(mean_of(variant, objects).mean() - mean_of(baseline, objects).mean())
     if len(objects) < 2:
         return Difference(mean, None, None)
-    several = [len(each) > 1 for each in (variant, baseline)]
+    runs = (variant, baseline)
     drawn = [np.arange(len(objects))]
-    drawn += [
-        np.arange(len(s)) for s, more in zip((variant, baseline), several, strict=True) if more
-    ]
+    # Seeds are drawn of both together, or of each, and not of what has one only: scipy asks for two.
+    drawn += [np.arange(len(s)) for s in (runs[:1] if same_weights else runs) if len(s) > 1]
 
     def statistic(videos: np.ndarray, *seeds: np.ndarray, axis: int = -1) -> np.ndarray:
         del axis  # always the last
-        of_seeds = iter(seeds)
+        of_seeds = iter(seeds * 2 if same_weights else seeds)
         means = []
-        for sums, more in zip((variant, baseline), several, strict=True):
-            if more:
+        for sums in runs:
+            if len(sums) > 1:
                 chosen = sums[next(of_seeds)[..., :, None], videos[..., None, :]].mean(axis=-2)
             else:
                 chosen = sums[0][videos]

@@ -38,8 +38,9 @@ def write_study_page(path: pathlib.Path, study: Study, found: Table) -> None:
         "videos": "; ".join(map(repr, study.videos)),
         "devices": ", ".join(found.devices),
     }
-    plots = scatter(found.rows, "memory_mib", "Memory, MiB", -1)
-    plots += scatter(found.rows, "seconds_a_frame", "Seconds a frame", -1)
+    rows = [row | {"memory_mib": row["memory_bytes"] / 2**20} for row in found.rows]
+    plots = scatter(rows, "memory_mib", "Memory, MiB", -1)
+    plots += scatter(rows, "seconds_a_frame", "Seconds a frame", -1)
     page = one_file(
         "study.html",
         ["report.css", "variants.css", "study.css"],

@@ -131,10 +131,9 @@ def plan_study(study: Study, videos: Videos, precision: str | None) -> Plan:
             about = shared | _about_variant(variant, seed, study)
             about["weights"] = training or given(study.weights)
             for where, about_video in about_videos.items():
-                piece = Piece(
-                    "following", about | about_video, variant.name, seed, *where, training
-                )
-                plan.followings[variant.name, seed, where[:2]] = add(piece)
+                who = (variant.name, seed)
+                piece = Piece("following", about | about_video, *who, *where, needs=training)
+                plan.followings[*who, where[:2]] = add(piece)
     return plan
 
 

@@ -18,21 +18,21 @@ from stm_jax.study.pieces import Place, Plan
 
 COLUMNS = {
     "variant": "Variant",
+    "j_and_f": "J&F",
+    "spread": "Spread",
+    "difference": "Difference",
+    "low": "From",
+    "high": "To",
+    "j": "J",
+    "f": "F",
+    "memory_bytes": "Memory, bytes",
+    "training_steps": "Steps",
+    "seeds": "Seeds",
     "memory": "Memory",
     "read": "Read",
     "similarity": "Similarity",
-    "seeds": "Seeds",
-    "j_and_f": "J&F",
-    "j": "J",
-    "f": "F",
-    "spread": "Spread of J&F over seeds",
-    "difference": "J&F less the baseline's",
-    "low": "from",
-    "high": "to",
-    "memory_mib": "Memory, MiB",
-    "training_steps": "Training, steps",
     "seconds_a_frame": "Seconds a frame",
-    "training_seconds": "Training, seconds",
+    "training_seconds": "Seconds of training",
 }
 TIMES = ("seconds_a_frame", "training_seconds")
 """Columns that no two runs have alike."""
@@ -112,7 +112,7 @@ def table_of(study: Study, plan: Plan, results: Mapping[str, Mapping[str, Any]])
         if keys
     ]
     return Table(
-        rows=[_row(each, followed[each.name], baseline, plan, results) for each in done],
+        rows=[_row(study, each, followed[each.name], baseline, plan, results) for each in done],
         curves=[Curve(name, each.curve) for name, each in followed.items()],
         groups=groups,
         objects=sum(next(iter(followed.values())).objects),
@@ -205,6 +205,7 @@ def _members(
 
 
 def _row(
+    study: Study,
     variant: Variant,
     followed: _Followed,
     baseline: _Followed | None,
@@ -221,7 +222,9 @@ def _row(
     compared: dict[str, float | None] = dict.fromkeys(("difference", "low", "high"))
     if baseline is not None and baseline is not followed:
         sums = followed.sums("j_and_f"), baseline.sums("j_and_f")
-        values = difference(*sums, followed.objects)
+        weights = _trainings(variant.name, plan), _trainings(study.baseline, plan)
+        same = weights[0] == weights[1] != []
+        values = difference(*sums, followed.objects, same_weights=same)
         compared = {n: _rounded(v, 4) for n, v in zip(compared, values, strict=True)}
     seconds = sum(each["timing"]["segment_seconds"] for each in found)
     frames = sum(each["timing"]["frames"] for each in found)
@@ -234,11 +237,16 @@ def _row(
         **means,
         "spread": round(float(of_seeds["j_and_f"].std(ddof=1)), 4) if several else None,
         **compared,
-        "memory_mib": round(max(each["result"]["memory_bytes"] for each in found) / 2**20, 2),
+        "memory_bytes": max(each["result"]["memory_bytes"] for each in found),
         "training_steps": trained[0]["result"]["steps"] if trained else 0,
         "seconds_a_frame": round(seconds / frames, 5),
         "training_seconds": round(sum(each["timing"]["seconds"] for each in trained), 1),
     }
+
+
+def _trainings(variant: str, plan: Plan) -> list[str]:
+    """Returns the keys of a variant's trainings, in the order of its seeds."""
+    return [key for (name, _), key in plan.trainings.items() if name == variant]
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -83,8 +83,8 @@ def run_piece(place: Workplace, piece: Piece) -> dict[str, Any]:
                 found = _DO[piece.kind](study, folder, piece)
         except InputError as error:
             return {"failed": str(error)}
-        device = jax.local_devices()[0].device_kind
-        folder.write_result(piece, found | {"device": device})
+        found = {"about": dict(piece.about), **found, "device": jax.local_devices()[0].device_kind}
+        folder.write_result(piece, found)
         return found
 
 
