@@ -3,8 +3,8 @@
     python -m tests.study_runs --variants 4 --seeds 2 --kills 5
     python -m tests.study_runs --variants 4 --seeds 2 --lost-workers 1
 
-runs it undisturbed and killed; or undisturbed, and on a Dask cluster of two worker processes, one of
-which is killed. Says whether the tables are the same but for times.
+runs it undisturbed and killed; or undisturbed, and on a Dask cluster of two worker processes, one
+of which is killed. Says whether the tables are the same but for times.
 """
 
 import argparse
@@ -109,11 +109,16 @@ def finish(process: subprocess.Popen, status: int = 0) -> str:
     return output
 
 
-def kill(process: subprocess.Popen, when: When) -> None:
-    """Kills the study, whose workers end with it, as soon as `when` says so."""
+def wait_until(process: subprocess.Popen, when: When) -> None:
+    """Waits until `when` says so, while the study works."""
     while not when():
         assert process.poll() is None, process.communicate()[0][-3000:]
         time.sleep(0.01)
+
+
+def kill(process: subprocess.Popen, when: When) -> None:
+    """Kills the study, whose workers end with it, as soon as `when` says so."""
+    wait_until(process, when)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -171,10 +176,8 @@ def _killed(folder: pathlib.Path, total: int, kills: int) -> bool:
         )
         kill(start(folder, out, "--workers", "2"), when)
         time.sleep(1.0)  # its workers end
-        print(
-            f"kill {number + 1}: {pieces_done(out)} of {total} pieces done, {steps_done(out)} steps",
-            flush=True,
-        )
+        done = f"{pieces_done(out)} of {total} pieces done, {steps_done(out)} steps"
+        print(f"kill {number + 1}: {done}", flush=True)
     output = finish(start(folder, out))
     print(next(line for line in output.splitlines() if "done already" in line))
     return _told(folder, "killed")
@@ -184,9 +187,7 @@ def _with_lost_workers(folder: pathlib.Path, lost: int) -> bool:
     with DaskCluster(folder) as cluster:
         study = start(folder, folder / "cluster", "--scheduler", cluster.address)
         for number in range(lost):
-            while steps_done(folder / "cluster") < 5 * (number + 1):
-                assert study.poll() is None, study.communicate()[0][-3000:]
-                time.sleep(0.05)
+            wait_until(study, lambda n=number: steps_done(folder / "cluster") >= 5 * (n + 1))
             cluster.kill_worker(number)
             done = pieces_done(folder / "cluster")
             print(f"worker {number + 1} killed: {done} pieces done", flush=True)

@@ -1,25 +1,32 @@
-"""`stm-jax study` from end to end: what it finds, what it reuses, and that killing it changes nothing."""
+"""`stm-jax study` from end to end: what it finds, and that killing it changes nothing."""
 
 import csv
-import dataclasses
 import json
 import pathlib
 import signal
-import time
 
 import numpy as np
 import pytest
 
 from stm_jax import weights
-from stm_jax.cli import main
 from stm_jax.data.image_files import read_rgb
 from stm_jax.data.masks import read_mask
+from stm_jax.errors import InputError
 from stm_jax.eval.davis import mean_over_objects, score_sequence
 from stm_jax.infer.segmenter import Segmenter
 from stm_jax.memory import EveryNth, Fifo
 from stm_jax.study import engine
 from tests import study_runs
-from tests.study_runs import finish, kill, pieces_done, start, steps_done, table, write_study
+from tests.study_runs import (
+    DaskCluster,
+    finish,
+    kill,
+    pieces_done,
+    start,
+    steps_done,
+    table,
+    wait_until,
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,19 +78,45 @@ def test_what_it_finds_is_what_its_parts_find(folder, whole):
         np.mean(found[1]) - np.mean(found[0]), abs=6e-5
     )
     with (whole / "study.csv").open() as file:
-        times = [(float(r["seconds_a_frame"]), float(r["training_seconds"])) for r in csv.DictReader(file)]
+        times = [
+            (float(r["seconds_a_frame"]), float(r["training_seconds"]))
+            for r in csv.DictReader(file)
+        ]
     assert all(0 < each < 60 for pair in times for each in pair)
     page = (whole / "study.html").read_text()
     assert "Where the objects are lost" in page and "every object that is scored" in page
 
 
-def test_a_killed_study_ends_with_the_same_table(folder, whole):
+def test_a_study_that_is_killed_and_stopped_ends_with_the_same_table(folder, whole):
     out = folder / "killed"
     kill(start(folder, out), lambda: steps_done(out) >= 4)
     assert pieces_done(out, "training") < 2
-    kill(start(folder, out, "--workers", "2"), lambda: pieces_done(out, "following") >= 2)
-    time.sleep(0.5)
-    assert pieces_done(out) < pieces_done(whole)
-    assert "pieces are done already" in finish(start(folder, out))
+    stopped = start(folder, out, "--workers", "2")
+    wait_until(stopped, lambda: pieces_done(out, "following") >= 2)
+    stopped.send_signal(signal.SIGTERM)
+    told = finish(stopped, 130)
+    assert "Traceback" not in told and "stm-jax: stopped: give the same command again" in told
+    done = pieces_done(out)
+    assert done < pieces_done(whole)
+    assert f"{done} of {pieces_done(whole)} pieces are done already" in finish(start(folder, out))
     assert table(out) == table(whole)
     assert not list((out / "unfinished").iterdir())
+
+
+def test_a_dask_cluster_that_loses_a_worker_ends_with_the_same_table(folder, whole):
+    pytest.importorskip("distributed", reason="needs pip install 'stm_jax[cluster]'")
+    out = folder / "cluster"
+    with DaskCluster(folder) as cluster:
+        study = start(folder, out, "--scheduler", cluster.address)
+        wait_until(study, lambda: steps_done(out) >= 4)
+        cluster.kill_worker(0)
+        finish(study)
+    assert table(out) == table(whole)
+
+
+def test_no_scheduler_is_told_in_a_line(monkeypatch):
+    pytest.importorskip("distributed", reason="needs pip install 'stm_jax[cluster]'")
+    monkeypatch.setattr(engine, "SECONDS_TO_CONNECT", 1)
+    line = r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"
+    with pytest.raises(InputError, match=line), engine.cluster("tcp://127.0.0.1:9"):
+        pass

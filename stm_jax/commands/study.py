@@ -14,7 +14,6 @@ from stm_jax.files import hash_of_file, write_csv
 from stm_jax.processes import cores
 from stm_jax.runtime.outputs import check_outputs, weights_read
 from stm_jax.runtime.progress import FrameProgress
-from stm_jax.text import printable
 
 if TYPE_CHECKING:
     from stm_jax.study.config import Study as TheStudy
@@ -201,9 +200,8 @@ def _line(row: dict[str, Any]) -> str:
         line += f", {row['difference']:+.3f} to the baseline"
     if row["low"] is not None:
         line += f" [{row['low']:+.3f}, {row['high']:+.3f}]"
-    return printable(
-        f"{line}, memory {row['memory_bytes'] / 2**20:.4g} MiB, {row['seconds_a_frame']:.3g} s a frame"
-    )
+    memory, seconds = row["memory_bytes"] / 2**20, row["seconds_a_frame"]
+    return f"{line}, memory {memory:.4g} MiB, {seconds:.3g} s a frame"
 
 
 def _inputs(study: "TheStudy", file: pathlib.Path) -> list[pathlib.Path]:

@@ -66,7 +66,7 @@ def difference(
         return Difference(mean, None, None)
     runs = (variant, baseline)
     drawn = [np.arange(len(objects))]
-    # Seeds are drawn of both together, or of each, and not of what has one only: scipy asks for two.
+    # Seeds of both together, or of each; not of what has one only, for scipy asks for two.
     drawn += [np.arange(len(s)) for s in (runs[:1] if same_weights else runs) if len(s) > 1]
 
     def statistic(videos: np.ndarray, *seeds: np.ndarray, axis: int = -1) -> np.ndarray:
