@@ -204,6 +204,11 @@ def chosen_variants(file: pathlib.Path | None, names: Sequence[str]) -> "tuple[V
             raise InputError(
                 f"{shown(repr(name))} in {file} cannot be a variant's name: a folder is called so"
             )
+    trained = [v.name for v in variants if v.training is not None or len(v.seeds) > 1]
+    if trained:
+        raise InputError(
+            f"{', '.join(trained)} in {file} asks for a training or seeds: give it to stm-jax study"
+        )
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(f"no variant {', '.join(unknown)}: there is {', '.join(known)}")

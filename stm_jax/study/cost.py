@@ -1,10 +1,11 @@
 """What a training took, by its own log: however often it was stopped, each step counts once."""
 
 import contextlib
-import json
 import pathlib
 from typing import Any
 
+from stm_jax.errors import InputError
+from stm_jax.json_files import parse_json
 from stm_jax.train.config import TrainConfig
 
 LOG = "log.jsonl"
@@ -35,6 +36,6 @@ def _lines(log: pathlib.Path) -> list[dict[str, Any]]:
     found = []
     with contextlib.suppress(FileNotFoundError), log.open(encoding="utf-8") as file:
         for line in file:
-            with contextlib.suppress(json.JSONDecodeError):  # the last, while it is written
-                found.append(json.loads(line))
+            with contextlib.suppress(InputError):  # the last, while it is written
+                found.append(parse_json(line, log))
     return found

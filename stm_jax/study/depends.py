@@ -55,7 +55,7 @@ def code_of_memory(kind: type) -> str:
         one_of_many = {ROOT / RULES, ROOT / STORES} & set(path.parents)
         if one_of_many and path.is_file() and path not in found:
             found.add(path)
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for node in ast.walk(ast.parse(path.read_bytes())):
                 if isinstance(node, ast.ImportFrom) and node.module:
                     waiting.add(node.module)
     return _hash_of_sources(found)

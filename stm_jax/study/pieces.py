@@ -10,6 +10,7 @@ from stm_jax.benchmark.sequences import hash_of_data, hash_of_truths
 from stm_jax.benchmark.variant_list import Variant
 from stm_jax.catalogue import chosen_memory, chosen_read, chosen_similarity, noted
 from stm_jax.data.benchmarks import BenchmarkSequence
+from stm_jax.json_files import parse_json
 from stm_jax.study import depends
 from stm_jax.study.config import DataSet, Study, with_seed
 from stm_jax.train.config import TrainConfig
@@ -139,7 +140,7 @@ def plan_study(study: Study, videos: Videos, precision: str | None) -> Plan:
 
 def _about_training(config: TrainConfig) -> dict[str, Any]:
     """Returns all that the weights in the end depend on; paths count for what is there."""
-    content = json.loads(json.dumps(dataclasses.asdict(config), default=str))
+    content = parse_json(json.dumps(dataclasses.asdict(config), default=str), "the training")
     for name in FREE:
         del content[name]
     own = {
