@@ -88,6 +88,8 @@ def test_what_depends_on_a_file_is_done_again_and_no_more(folder, monkeypatch):
     os.utime(folder / "clips/images/a.jpg", (1, 1))
     assert changed(before, plan(folder)) == {"training": 4, "following": 12}
     before = plan(folder)
+    os.utime(folder / "tiny.safetensors", (1, 1))
+    assert changed(before, plan(folder)) == {}
     model = lively_model()
     bias = model.variables["params"]["decoder"]["predict"]["bias"]
     monkeypatch.setitem(model.variables["params"]["decoder"]["predict"], "bias", bias + 1)

@@ -12,6 +12,8 @@ from importlib import metadata
 from stm_jax.catalogue import ROOT, RULES, STORES
 from stm_jax.errors import InputError
 from stm_jax.files import hash_of_file
+from stm_jax.runtime.outputs import weights_read
+from stm_jax.text import utf_8
 from stm_jax.train.config import TrainConfig
 from stm_jax.train.paths import paths_read
 from stm_jax.weights.files import BUNDLED
@@ -28,7 +30,7 @@ LIBRARIES = ("jax", "jaxlib", "flax", "numpy", "optax", "grain")
 
 def hash_of_text(text: str) -> str:
     """Returns a hash of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(utf_8(text)).hexdigest()
 
 
 @functools.cache
@@ -86,14 +88,15 @@ def hash_of_weights(name: str) -> str:
 
 
 def files_of_training(config: TrainConfig) -> str:
-    """Returns a hash of names, sizes and times of all files that a training's data lie in.
+    """Returns a hash of names, sizes and times of all files in the folders of a training's data.
 
-    Pictures are not read for that: there may be millions.
+    Pictures are not read for that: there may be millions. What it starts from is not part of it.
     """
     content = hashlib.sha256()
-    for path in _files(paths_read(config)):
+    weights = weights_read(config.start_from)
+    for path in _files(path for path in paths_read(config) if path not in weights):
         stat = path.stat()
-        content.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode(errors="replace"))
+        content.update(utf_8(f"{path} {stat.st_size} {stat.st_mtime_ns}\n"))
     return content.hexdigest()
 
 
