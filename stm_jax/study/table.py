@@ -226,13 +226,14 @@ def _row(
         same = weights[0] == weights[1] != []
         values = difference(*sums, followed.objects, same_weights=same)
         compared = {n: _rounded(v, 4) for n, v in zip(compared, values, strict=True)}
+    trained_with = variant.training.similarity if variant.training else ()
     seconds = sum(each["timing"]["segment_seconds"] for each in found)
     frames = sum(each["timing"]["frames"] for each in found)
     return {
         "variant": variant.name,
         "memory": repr(variant.memory),
         "read": _text(variant.read),
-        "similarity": " ".join(variant.similarity) or "of the weights",
+        "similarity": " ".join(variant.similarity or trained_with) or "of the weights",
         "seeds": len(variant.seeds),
         **means,
         "spread": round(float(of_seeds["j_and_f"].std(ddof=1)), 4) if several else None,
