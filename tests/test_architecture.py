@@ -29,7 +29,7 @@ BASE = {
 }
 NETWORK = BASE | {"ops", "reads", "similarities", "nn", "memory", "catalogue", "infer", "weights"}
 EVERYTHING = NETWORK | {"annotate", "runtime", "data", "eval", "report", "results"}
-EVERYTHING |= {"train", "benchmark", "paint", "synthetic", "export", "exported"}
+EVERYTHING |= {"train", "benchmark", "study", "paint", "synthetic", "export", "exported"}
 MAY_IMPORT = {
     "checks": {"config", "errors"},
     "compiling": set(),
@@ -60,7 +60,8 @@ MAY_IMPORT = {
     "train": NETWORK | {"data", "eval", "runtime"},
     "paint": BASE | {"annotate", "data", "report", "results", "runtime"},
     "synthetic": BASE | {"data", "results", "runtime"},
-    "benchmark": NETWORK | {"runtime", "data", "eval", "report"},
+    "benchmark": NETWORK | {"runtime", "data", "eval", "report", "train"},
+    "study": NETWORK | {"runtime", "data", "eval", "report", "train", "benchmark", "synthetic"},
     "__init__": EVERYTHING,  # the public names
     "runtime": BASE,
     "commands": EVERYTHING | {"__init__"},

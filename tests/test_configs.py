@@ -10,12 +10,14 @@ from stm_jax.commands.train import changed, load_config, with_root
 from stm_jax.data.pipeline import training_clips
 from stm_jax.data.sources import Davis, Videos, YoutubeVos
 from stm_jax.errors import InputError
+from stm_jax.study.config import load_study
 from stm_jax.train.config import TrainConfig
 from stm_jax.train.validation import Validation
 from tests.conftest import PROJECT
 from tests.test_clips import root  # noqa: F401
 
-CONFIGS = sorted((PROJECT / "configs").glob("*.py"))
+STUDIES = sorted((PROJECT / "configs").glob("study_*.py"))
+CONFIGS = sorted(set((PROJECT / "configs").glob("*.py")) - set(STUDIES))
 
 
 def named(name: str) -> TrainConfig:
@@ -33,6 +35,12 @@ def test_every_configuration_loads_and_says_how_it_is_run(path: pathlib.Path):
     kinds = [source["kind"] for source in json.loads(text)["stages"][-1]["data"]["sources"]]
     assert kinds == [source.kind for source in config.stages[-1].data.sources]
     assert text.count("DIR") >= len(kinds)
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_study_loads_and_says_how_it_is_run(path: pathlib.Path, root: pathlib.Path):  # noqa: F811
+    assert f"stm-jax study configs/{path.name}" in path.read_text()
+    load_study(path, root)
 
 
 def test_the_papers_recipe():

@@ -141,6 +141,7 @@ def test_a_variant_that_fails_is_named_and_the_others_stand(data, compared, monk
         ("get_variants = lambda: ()", "must return Variants of different names"),
         (OWN.replace('"small"', '"first"'), "must return Variants of different names"),
         (OWN.replace('"small"', '"../up"'), "cannot be a variant's name"),
+        (OWN.replace("TopK(3)", "TopK(3), seeds=(0, 1)"), "first in .* give it to stm-jax study"),
     ],
 )
 def test_a_file_of_variants_that_cannot_be_used(tmp_path, content, line):

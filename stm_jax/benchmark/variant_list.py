@@ -11,23 +11,29 @@ from stm_jax.memory import EveryNth, First, XMem
 from stm_jax.memory.protocol import Memory
 from stm_jax.reads import TopK
 from stm_jax.reads.protocol import Read
+from stm_jax.train.config import TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """A memory with a read, and a similarity of keys.
+    """A memory with a read, a similarity of keys, and a training where a study asks for one.
 
     Attributes:
         name: Of its row and its folder: letters, digits, dots, dashes and underscores.
         memory: What is written and dropped.
         read: How it is read; None for the memory's default.
         similarity: How alike two keys are, in the words of --similarity; none for the weights' own.
+        training: What the network is trained by first; None to take weights as they are. `stm-jax
+            study` alone trains.
+        seeds: Of repetitions: of the training, and of a memory that draws (its knob `seed`).
     """
 
     name: str
     memory: Memory
     read: Read | None = None
     similarity: tuple[str, ...] = ()
+    training: TrainConfig | None = None
+    seeds: tuple[int, ...] = (0,)
 
 
 def _variants() -> Iterator[Variant]:

@@ -1,7 +1,6 @@
 """`stm-jax benchmark-dataset`: segment a whole data set, then score it."""
 
 import dataclasses
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from stm_jax.benchmark.folder import RESULTS, BenchmarkFolder
-from stm_jax.benchmark.plan import MOST_PROGRAMS, Program, Video, plan_programs
+from stm_jax.benchmark.plan import MOST_PROGRAMS, Program, plan_programs
 from stm_jax.benchmark.results import print_speed, score
+from stm_jax.benchmark.sequences import hash_of_data, video_of
 from stm_jax.checks import MOST_SCALE, within
 from stm_jax.commands.shared.options import (
     BenchmarkOptions,
@@ -19,14 +19,11 @@ from stm_jax.commands.shared.options import (
     ResultOptions,
 )
 from stm_jax.data.benchmarks import BenchmarkSequence
-from stm_jax.data.image_files import size_of
 from stm_jax.errors import InputError
-from stm_jax.files import hash_of_file
 from stm_jax.runtime.outputs import check_outputs, weights_read
 from stm_jax.runtime.progress import FrameProgress
 from stm_jax.runtime.stopping import stop_between_frames
 from stm_jax.runtime.used_memory import explain_out_of_memory
-from stm_jax.text import utf_8
 from stm_jax.version import __version__, versions
 
 if TYPE_CHECKING:
@@ -77,7 +74,7 @@ class BenchmarkDataset:
             names=("masks", "sequences", "attention", *RESULTS),
         )
         programs = plan_programs(
-            {sequence.name: _video(sequence) for sequence in sequences},
+            {sequence.name: video_of(sequence) for sequence in sequences},
             max(1, MOST_PROGRAMS // len(self.scales)),
         )
 
@@ -219,33 +216,6 @@ def _device(index: int) -> Any:
     import jax
 
     return jax.local_devices()[index]
-
-
-def _video(sequence: BenchmarkSequence) -> Video:
-    """Returns what decides about the program; given masks must have the frames' size."""
-    size = size_of(sequence.frames[0])
-    for index in sequence.given:
-        mask = sequence.truths[index]
-        if mask is not None and size_of(mask) != size:
-            height, width = size_of(mask)
-            raise InputError(
-                f"{mask} is {width}x{height} but the frames are {size[1]}x{size[0]}"
-                " (width x height): give masks of the frames' size"
-            )
-    return Video(size, len(sequence.object_ids), len(sequence.frames))
-
-
-def hash_of_data(sequences: Sequence[BenchmarkSequence]) -> str:
-    """Returns a hash of the names and bytes of all frames, and of the masks that are given."""
-    content = hashlib.sha256()
-    for sequence in sequences:
-        content.update(utf_8(f"{sequence.name} {sequence.wanted} {sorted(sequence.given.items())}"))
-        for frame in sequence.frames:
-            content.update(utf_8(f"{frame.name} {hash_of_file(frame)}"))
-        for index in sequence.given:
-            mask = sequence.truths[index]
-            content.update(mask.read_bytes() if mask else b"")
-    return content.hexdigest()
 
 
 def _ticking(

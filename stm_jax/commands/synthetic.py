@@ -1,13 +1,13 @@
 """`stm-jax synthetic`: a long-term benchmark that is drawn, with exact truth."""
 
 import dataclasses
-import os
 import pathlib
 import time
 
 from stm_jax.checks import within
 from stm_jax.commands.shared.options import ResultOptions
 from stm_jax.data.sources import Photographs
+from stm_jax.processes import cores
 from stm_jax.runtime.outputs import check_outputs
 from stm_jax.runtime.progress import FrameProgress
 from stm_jax.synthetic.config import SyntheticConfig
@@ -48,7 +48,7 @@ class Synthetic:
         """
         within("--videos", self.videos, 1, MOST_VIDEOS)
         within("--seed", self.seed, 0, MOST_SEED)
-        workers = _cores() if self.workers is None else self.workers
+        workers = cores() if self.workers is None else self.workers
         within("--workers", workers, 1, 1024)
         self.config.check()
         out, frames = self.results.out, self.videos * self.config.frames
@@ -72,9 +72,3 @@ class Synthetic:
                 f" {written / seconds:.1f} frames/s"
             )
         print(f"measure: stm-jax benchmark-dataset {out} --protocol davis2017 --out RESULTS")
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import difflib
 import io
-import logging
 import os
 import pathlib
 
@@ -12,12 +11,11 @@ import tyro
 
 from stm_jax.catalogue import answer_of
 from stm_jax.checks import called, check_types, kinds_of, shown
-from stm_jax.data.config import DataConfig
 from stm_jax.errors import InputError
-from stm_jax.runtime.outputs import check_outputs, weights_read
+from stm_jax.runtime.outputs import check_outputs
 from stm_jax.train.checks import check_train
 from stm_jax.train.config import TrainConfig
-from stm_jax.train.validation import Validation
+from stm_jax.train.paths import paths_read, with_root
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,16 +57,9 @@ class Train:
         check_train(config)
         check_outputs([self.config, *paths_read(config)], folder=self.run_folder)
         self._join_hosts()
-        from absl import flags  # grain's workers ask for it outside of absl.app
+        from stm_jax.train.validated import train
 
-        from stm_jax.train.loop import fit
-
-        # Orbax logs, with their tracebacks, the failures that it raises as well.
-        logging.getLogger("absl").setLevel(logging.CRITICAL)
-        if not flags.FLAGS.is_parsed():
-            flags.FLAGS.mark_as_parsed()
-        validate = Validation(config, self.run_folder) if config.validate_on else None
-        fit(config, self.run_folder, validate=validate, profile=self.profile)
+        train(config, self.run_folder, profile=self.profile)
         print(f"done: stm-jax segment VIDEO --mask FIRST.png --out DIR --weights {self.run_folder}")
 
     def _join_hosts(self) -> None:
@@ -145,25 +136,3 @@ def changed(config: TrainConfig, changes: tuple[str, ...]) -> TrainConfig:
                 f"{setting} is {shown(repr(value))}: give {called(kinds[setting])}"
             ) from error
     return config
-
-
-def with_root(config: TrainConfig, root: pathlib.Path) -> TrainConfig:
-    """Returns the configuration with its paths below `root`, `start_from` if it is there."""
-
-    def data_below(data: DataConfig) -> DataConfig:
-        return dataclasses.replace(data, sources=tuple(each.below(root) for each in data.sources))
-
-    stages = [dataclasses.replace(s, data=data_below(s.data)) for s in config.stages]
-    trunk = None if config.trunk is None else root / config.trunk
-    start = config.start_from
-    if start is not None and (root / start).exists():
-        start = str(root / start)  # else it is a bundled name, or a path of the command line
-    return dataclasses.replace(config, trunk=trunk, start_from=start, stages=tuple(stages))
-
-
-def paths_read(config: TrainConfig) -> list[pathlib.Path]:
-    """Returns the files and folders that a configuration names."""
-    items = [config, *(source for stage in config.stages for source in stage.data.sources)]
-    fields = [getattr(item, f.name) for item in items for f in dataclasses.fields(item)]
-    paths = [field for field in fields if isinstance(field, pathlib.Path)]
-    return paths + weights_read(config.start_from)

@@ -13,9 +13,10 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
 from stm_jax.benchmark.folder import BenchmarkFolder
+from stm_jax.benchmark.sequences import hash_of_data
 from stm_jax.benchmark.variant_results import finished_row, table_line, write_results
 from stm_jax.checks import shown
-from stm_jax.commands.benchmark_dataset import BenchmarkDataset, hash_of_data
+from stm_jax.commands.benchmark_dataset import BenchmarkDataset
 from stm_jax.commands.shared.options import (
     BenchmarkOptions,
     ModelOptions,
@@ -204,6 +205,11 @@ def chosen_variants(file: pathlib.Path | None, names: Sequence[str]) -> "tuple[V
             raise InputError(
                 f"{shown(repr(name))} in {file} cannot be a variant's name: a folder is called so"
             )
+    trained = [v.name for v in variants if v.training is not None or len(v.seeds) > 1]
+    if trained:
+        raise InputError(
+            f"{', '.join(trained)} in {file} asks for a training or seeds: give it to stm-jax study"
+        )
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(f"no variant {', '.join(unknown)}: there is {', '.join(known)}")

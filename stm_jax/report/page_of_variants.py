@@ -48,7 +48,7 @@ def write_variants_page(
         "",
         summary=f"{len(rows)} variants{frames}",
         plots=plots,
-        table=_table(columns, rows),
+        table=table(columns, rows),
         made=made,
     )
     write_whole(path, utf_8(page))
@@ -173,7 +173,13 @@ def _ticks(low: float, high: float) -> list[float]:
     return [i * step for i in range(begin, end + 1)]
 
 
-def _table(columns: Mapping[str, str], rows: Sequence[Row]) -> str:
+def table(columns: Mapping[str, str], rows: Sequence[Row]) -> str:
+    """Returns head and body of a table that variants.js sorts.
+
+    Args:
+        columns: Keys of the rows, and headings.
+        rows: Numbers, texts or None; a column with a text in it is one of texts.
+    """
     numbers = {name for name in columns if not any(isinstance(row[name], str) for row in rows)}
     digits = {
         name: max(len(str(row[name] or 0).partition(".")[2]) for row in rows) for name in numbers
