@@ -42,5 +42,7 @@ def hash_of_truths(sequence: BenchmarkSequence) -> str:
     """Returns a hash of the bytes of all true masks of a sequence, and of whose they are."""
     content = hashlib.sha256()
     for frame, truth in zip(sequence.frames, sequence.truths, strict=True):
-        content.update(utf_8(f"{frame.stem} {hash_of_file(truth) if truth else None}"))
+        # Of its bytes, for not every truth is a file of its own.
+        of_truth = hashlib.sha256(truth.read_bytes()).hexdigest() if truth else None
+        content.update(utf_8(f"{frame.stem} {of_truth}"))
     return content.hexdigest()
