@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Iterator
 
 import pytest
 
@@ -23,6 +24,9 @@ import jax
 XLA_FLAGS = os.environ["XLA_FLAGS"]
 """Of this session; processes that compare themselves with it or with each other have them too."""
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
+MAPPINGS = pathlib.Path("/proc/self/maps")
+MOST_MAPPINGS = 20_000
+"""Of memory in this process. Each program takes some; at Linux's 65,530 the compiler ends it."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,3 +46,11 @@ def shared() -> pathlib.Path:
 def _exact_products() -> None:
     """Multiplies float32 as float32 anywhere."""
     jax.config.update("jax_default_matmul_precision", "highest")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_programs() -> Iterator[None]:
+    """Lets go of compiled programs when there are many of them."""
+    yield
+    if MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > MOST_MAPPINGS:
+        jax.clear_caches()

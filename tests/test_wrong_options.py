@@ -19,7 +19,7 @@ WRONG = {
     "missing": (["segment"], ("missing from stm-jax segment: VIDEO, --out PATH;",)),
     "no such command": (
         ["segmint"],
-        ("unrecognized options: segmint", "segment, synthetic, train"),
+        ("unrecognized options: segmint", "segment, study, synthetic, train"),
     ),
     "nothing": ([], ("expected one of {", "; `stm-jax --help` tells")),
     "control characters": ([*SEGMENT, "--size", "\x1b[31m\n\u202e"], ("--size", "x1b", "u202e")),
