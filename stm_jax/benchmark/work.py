@@ -17,15 +17,13 @@ from stm_jax.benchmark.plan import Program
 from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.data.image_files import read_rgb
 from stm_jax.errors import InputError
+from stm_jax.runtime.beside import ahead, behind
 
 if TYPE_CHECKING:
     from stm_jax.infer.averaged import AveragedSegmenter
     from stm_jax.infer.segmenter import Segmenter
 
     AnySegmenter = Segmenter | AveragedSegmenter
-
-AHEAD = 4  # frames that are decoded before the network asks for them
-BEHIND = 8  # masks that are still to be written
 
 Job = tuple[BenchmarkSequence, Program]
 
@@ -104,17 +102,21 @@ def segment_sequence(
     """
     from stm_jax.runtime.compile_watch import watch_compilation
 
+    def write(index: int, ids: UInt8[np.ndarray, "height width"]) -> None:
+        folder.write_mask(sequence, index, ids)
+
     folder.clear_sequence(sequence)
     begun, segmenting = time.perf_counter(), 0.0
     first = min(sequence.given)
     kept: set[int] = set()
     memorized, dropped, size = [], [], (0, 0)
-    wanted, writes = frozenset(sequence.wanted), collections.deque()
+    wanted = frozenset(sequence.wanted)
     with (
-        concurrent.futures.ThreadPoolExecutor(2) as pool,
+        contextlib.closing(ahead(map(read_rgb, sequence.frames))) as frames,
+        behind(write) as write_later,
         watch_compilation() as compilation,
     ):
-        for index, frame in enumerate(_read_ahead(pool, sequence.frames)):
+        for index, frame in enumerate(frames):
             size = frame.shape[:2]
             given = sequence.given_mask(index) if index in sequence.given else None
             asked = time.perf_counter()
@@ -130,12 +132,8 @@ def segment_sequence(
                 dropped += [[number, index] for number in sorted(kept - now)]
                 kept = now
             if index in wanted:
-                writes.append(pool.submit(folder.write_mask, sequence, index, ids))
-            while len(writes) > BEHIND:
-                writes.popleft().result()
+                write_later(index, ids)
             after_frame(sequence)
-        for write in writes:
-            write.result()
     summary = {
         "frames": len(sequence.frames),
         "objects": list(sequence.object_ids),
@@ -176,19 +174,6 @@ def follow(
     if given is not None:
         return segmenter.add_objects(frame, given)
     return segmenter.step(frame)
-
-
-def _read_ahead(
-    pool: concurrent.futures.Executor, files: Sequence[pathlib.Path]
-) -> Iterator[np.ndarray]:
-    """Yields the frames; the next few are decoded in the meantime."""
-    waiting: collections.deque[concurrent.futures.Future[np.ndarray]] = collections.deque()
-    for file in files:
-        waiting.append(pool.submit(read_rgb, file))
-        if len(waiting) > AHEAD:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 @contextlib.contextmanager
