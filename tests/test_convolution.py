@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stm_jax.ops.fast_conv import convolve, for_objects, max_pool
+from stm_jax.ops import winograd
+from stm_jax.ops.fast_conv import as_they_are, convolve, for_objects, max_pool
 
 
 def drawn(seed: int, *shape: int) -> jax.Array:
@@ -66,3 +67,25 @@ def test_pooling_and_its_gradient():
     direction = drawn(1, *expected.shape)
     np.testing.assert_allclose(pull(direction)[0], expected_pull(direction)[0], atol=1e-6)
     np.testing.assert_array_equal(max_pool(features.astype(jnp.bfloat16)).dtype, jnp.bfloat16)
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 64), (2, 47, 55)], ids=["even", "odd"])
+def test_many_pixels_are_convolved_in_fewer_products(shape: tuple[int, int, int]):
+    """As exactly as by the plain sum, and its gradients too."""
+    features, kernel = drawn(0, *shape, 128), drawn(1, 3, 3, 128, 160)
+    assert winograd.pays(features, kernel)
+    found, pull = jax.vjp(lambda f, k: convolve(f, k), features, kernel)
+    with as_they_are(True):
+        expected, expected_pull = jax.vjp(lambda f, k: convolve(f, k), features, kernel)
+        assert "platform_index" not in str(jax.make_jaxpr(convolve)(features, kernel))
+    np.testing.assert_allclose(found, expected, atol=2e-6 * float(jnp.abs(expected).max()))
+    direction = drawn(2, *expected.shape)
+    for ours, theirs in zip(pull(direction), expected_pull(direction), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-6 * float(jnp.abs(theirs).max()))
+
+
+def test_accelerators_are_given_convolutions():
+    features, kernel = drawn(0, 1, 64, 64, 128), drawn(1, 3, 3, 128, 128)
+    for platform, convolutions in (("cpu", 0), ("cuda", 1), ("tpu", 1)):
+        lowered = jax.jit(convolve).trace(features, kernel).lower(lowering_platforms=(platform,))
+        assert lowered.as_text().count("stablehlo.convolution") == convolutions, platform

@@ -12,7 +12,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from stm_jax.ops import winograd
+
 LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+as_they_are = jax.make_user_context(default_value=False)
+"""`with as_they_are(True):` traces convolutions as such, for compilers that know better."""
 
 
 def same_padding(size: int) -> list[tuple[int, int]]:
@@ -64,11 +69,18 @@ _product.defvjp(_product_forward, _product_backward)
 
 @jax.custom_vjp
 def _at_stride_1(features: jax.Array, kernel: jax.Array) -> jax.Array:
-    return _plain(features, kernel, 1)
+    return _quickest(features, kernel)
+
+
+def _quickest(features: jax.Array, kernel: jax.Array) -> jax.Array:
+    plain = functools.partial(_plain, stride=1)
+    if as_they_are.value or not winograd.pays(features, kernel):
+        return plain(features, kernel)
+    return jax.lax.platform_dependent(features, kernel, cpu=winograd.winograd, default=plain)
 
 
 def _forward(features: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple]:
-    return _plain(features, kernel, 1), (features, kernel)
+    return _quickest(features, kernel), (features, kernel)
 
 
 def _backward(kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple:
@@ -78,7 +90,7 @@ def _backward(kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple:
         (found,) = jax.linear_transpose(lambda k: _plain(features, k, 1), kernel)(gradient)
         return found
 
-    (of_features,) = jax.linear_transpose(lambda f: _plain(f, kernel, 1), features)(gradient)
+    of_features = _quickest(gradient, kernel[::-1, ::-1].swapaxes(2, 3))
     of_kernel = jax.lax.platform_dependent(
         features,
         gradient,

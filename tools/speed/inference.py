@@ -16,6 +16,7 @@ from stm_jax.infer.openvino import OpenVino
 from stm_jax.memory.bank import OBJECT_COUNTS, round_up
 from stm_jax.nn.stm import STM
 from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
+from stm_jax.ops.fast_conv import as_they_are
 from stm_jax.ops.padding import crop, pad, pad_frames, padding_to_stride
 from stm_jax.reads import Dense, Slots
 from stm_jax.reads.protocol import MemoryView
@@ -145,11 +146,12 @@ def count_gflop(case: Case, model: Model) -> dict[str, float]:
     shape = jax.ShapeDtypeStruct
     frame, masks = shape(case.frame.shape, jnp.float32), shape(case.masks.shape, jnp.float32)
     memory = [shape(array.shape, case.dtype) for array in case.memory]
-    programs = {
-        "memorize": memorize.lower(network, model.variables, frame, masks),
-        # XLA counts the body of a loop once, so the read must not loop here.
-        "segment": segment.lower(network, True, model.variables, frame, *memory),
-    }
+    with as_they_are(True):
+        programs = {
+            "memorize": memorize.lower(network, model.variables, frame, masks),
+            # XLA counts the body of a loop once, so the read must not loop here.
+            "segment": segment.lower(network, True, model.variables, frame, *memory),
+        }
     costs: dict[str, Any] = {name: program.cost_analysis() for name, program in programs.items()}
     gflop = {name: float(cost["flops"]) / 1e9 for name, cost in costs.items()}
     return gflop | {"step": gflop["memorize"] + gflop["segment"]}

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+from stm_jax.ops.fast_conv import as_they_are
+
 CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call")
 ELEMENTWISE = ("add", "sub", "mul", "div", "max")
 TO_FRONT, TO_BACK = (0, 3, 1, 2), (0, 2, 3, 1)
@@ -27,7 +29,8 @@ def converted(function: Callable[..., Any], shapes: Sequence[tuple[int, ...]]) -
     from openvino.frontend.jax.jaxpr_decoder import JaxprPythonDecoder
 
     arguments = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    jaxpr = jax.make_jaxpr(channels_in_front(function))(*arguments)
+    with as_they_are(True):
+        jaxpr = jax.make_jaxpr(channels_in_front(function))(*arguments)
     front_end = FrontEndManager().load_by_framework("jax")
     decoder = JaxprPythonDecoder(jaxpr)  # named, for the front end does not keep it
     return front_end.convert(front_end.load(decoder))
