@@ -134,3 +134,12 @@ def test_a_mask_is_painted(address, browser, tmp_path):
     reach = int(90 / width)  # columns of a frame
     assert painted[middle, SIZE[1] // 2 - reach : SIZE[1] // 2 + reach].all()
     assert not painted[0].any() and not painted[:, 0].any() and followed.any()
+
+
+def test_a_video_needs_a_rate(address, browser, tmp_path):
+    browser.get(address)
+    says(browser, "Choose")
+    browser.find_element(By.ID, "rate").clear()
+    (tmp_path / "a.mp4").write_bytes(b"nothing of it is read")
+    browser.find_element(By.ID, "files").send_keys(str(tmp_path / "a.mp4"))
+    says(browser, "Not done: say how many frames a second")

@@ -18,7 +18,7 @@ from stm_jax.cli import main
 from stm_jax.errors import InputError
 from stm_jax.export.programs import Sizes
 from stm_jax.export.stablehlo import export_stablehlo
-from stm_jax.exported.bundle import DESCRIPTION, TEST, WEIGHTS
+from stm_jax.exported.bundle import DESCRIPTION, TEST, WEIGHTS, digest_of
 from stm_jax.infer.stream import Recipe
 from stm_jax.memory import EveryNth, Fifo
 from stm_jax.nn.model import Model
@@ -153,29 +153,38 @@ def with_a_changed_byte(path: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
     return out
 
 
-def with_a_damaged_stream(path: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
-    """Returns a copy packed anew, by whoever likes small files, and then damaged."""
-    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as copy:
-        for name in archive.namelist():
-            copy.writestr(name, archive.read(name))
-        begin = copy.getinfo(WEIGHTS).header_offset + 30 + len(WEIGHTS)
-    content = bytearray(out.read_bytes())
-    content[begin : begin + 64] = b"\xff" * 64
-    out.write_bytes(content)
+def with_a_packed_part(path: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
+    """Returns a copy that holds a megabyte in a kilobyte, as it might hold gigabytes."""
+    with zipfile.ZipFile(rewritten(path, out, **{TEST: None}), "a") as copy:
+        copy.writestr(TEST, bytes(2**20), zipfile.ZIP_DEFLATED)
     return out
+
+
+def with_test(path: pathlib.Path, out: pathlib.Path, **arrays: np.ndarray) -> pathlib.Path:
+    with zipfile.ZipFile(path) as archive:
+        test = safetensors.numpy.load(archive.read(TEST))
+    return rewritten(path, out, **{TEST: safetensors.numpy.save(test | arrays)})
 
 
 def with_anothers_answer(path: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
     with zipfile.ZipFile(path) as archive:
-        test = safetensors.numpy.load(archive.read(TEST))
-    test["soft"] = test["soft"] + np.float32(0.01)
-    return rewritten(path, out, **{TEST: safetensors.numpy.save(test)})
+        answer = safetensors.numpy.load(archive.read(TEST))["soft"]
+    return with_test(path, out, soft=answer + np.float32(0.01))
+
+
+def with_fewer_weights(path: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
+    with zipfile.ZipFile(path) as archive:
+        weights = safetensors.numpy.load(archive.read(WEIGHTS))
+    weights.popitem()
+    content = safetensors.numpy.save(weights)
+    described = with_description(path, out.with_suffix(".1"), digest=digest_of(content))
+    return rewritten(described, out, **{WEIGHTS: content})
 
 
 WRONG = {
     "cut": (lambda path, out: (out.write_bytes(path.read_bytes()[:5000]), out)[1], "no whole zip"),
     "a changed byte": (with_a_changed_byte, "no whole zip archive"),
-    "packed and damaged": (with_a_damaged_stream, "no whole zip archive"),
+    "a packed part": (with_a_packed_part, "packed anew"),
     "a text": (lambda path, out: (out.write_text("STM"), out)[1], "no whole zip archive"),
     "another archive": (
         lambda path, out: rewritten(path, out, **{TEST: None}),
@@ -196,6 +205,14 @@ WRONG = {
     "without a program": (
         lambda path, out: rewritten(path, out, **{"segment.stablehlo": None}),
         "lacks the program segment",
+    ),
+    "of a JAX with a long name": (
+        lambda path, out: rewritten(
+            with_description(path, out.with_suffix(".1"), jax="0." * 500),
+            out,
+            **{"step.stablehlo": b"no program"},
+        ),
+        "the program step cannot be read by jax",
     ),
     "for another machine": (
         lambda path, out: with_description(path, out, platforms=["tpu"]),
@@ -218,6 +235,23 @@ WRONG = {
         ),
         "names weights elsewhere",
     ),
+    "weights of a long name": (
+        lambda path, out: rewritten(
+            with_description(path, out.with_suffix(".1"), weights="w" * 5000),
+            out,
+            **{WEIGHTS: None},
+        ),
+        "names weights elsewhere",
+    ),
+    "more room told": (
+        lambda path, out: with_description(path, out, objects=10**15),
+        "another room than it has",
+    ),
+    "fewer weights": (with_fewer_weights, "do not belong to each other"),
+    "an answer of another shape": (
+        lambda path, out: with_test(path, out, soft=np.zeros((3, 1, 2), np.float32)),
+        "do not belong to each other",
+    ),
     "another answer": (with_anothers_answer, "does not answer its test"),
 }
 
@@ -233,8 +267,13 @@ def test_what_is_wrong_is_told_in_a_line(kind, made, tmp_path):
 
 def test_frames_and_masks_that_do_not_fit_are_told(made, loaded):
     frames, mask = clip(*made[1])
-    with pytest.raises(InputError, match=r"multiples of 16|this export is for 42x30"):
+    width = made[1][1]
+    with pytest.raises(
+        InputError, match=rf"(multiples of 16|is for 42x30): .* --frames {width}x20"
+    ):
         list(loaded.follow(frames[:, :20], mask[:20]))
+    with pytest.raises(InputError, match=f"the first mask is {width}x20: give one"):
+        list(loaded.follow(frames, mask[:20]))
     mask[0, :3] = 1, 2, 4
     with pytest.raises(InputError, match=r"5 objects, and there is room for 1 to 2: .* 5"):
         list(loaded.follow(frames, mask))

@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +14,7 @@ from PIL import Image
 import stm_jax
 from stm_jax.cli import main
 from stm_jax.export.programs import named
+from stm_jax.nn.model import Model
 from tests.lively import lively_model
 from tests.test_exported import clip
 
@@ -20,10 +22,10 @@ EXAMPLE = pathlib.Path(__file__).resolve().parent.parent / "examples" / "onnx" /
 SIZE = (30, 42)
 
 
-def exported(folder: pathlib.Path, dtype: str) -> pathlib.Path:
+def exported(folder: pathlib.Path, dtype: str, model: Model | None = None) -> pathlib.Path:
     """Returns the folder of the two graphs of a tiny network, for three objects."""
     pytest.importorskip("jax2onnx", reason="needs jax2onnx: see docs/export.md")
-    stm_jax.save(lively_model(), folder / "tiny.safetensors")
+    stm_jax.save(model or lively_model(), folder / "tiny.safetensors")
     words = [str(folder / "graphs"), "--weights", str(folder / "tiny.safetensors")]
     words += ["--format", "onnx", "--frames", f"{SIZE[1]}x{SIZE[0]}", "--objects", "3"]
     assert main(["export", *words, "--dtype", dtype]) == 0
@@ -55,6 +57,22 @@ def test_the_example_follows_without_jax(graphs, tmp_path):
     segmenter = stm_jax.Segmenter(lively_model(), memorize_every=5, capacity=6)
     steps = [segmenter.start(frames[0], mask), *(segmenter.step(frame) for frame in frames[1:])]
     assert (found == np.stack(steps)).mean() >= 0.999
+
+
+def test_the_example_refuses_graphs_of_two_exports(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, factor in ((first, 1.0), (second, 1.5)):
+        folder.mkdir()
+        model = lively_model()
+        variables = jax.tree.map(lambda a, factor=factor: a * factor, model.variables)
+        exported(folder, "float32", Model(model.config, variables))
+    (second / "graphs" / "segment.onnx").replace(first / "graphs" / "segment.onnx")
+    Image.new("L", SIZE[::-1], 1).save(tmp_path / "mask.png")
+    command = [sys.executable, EXAMPLE, first / "graphs", tmp_path, tmp_path / "mask.png"]
+    run = subprocess.run([*command, tmp_path / "out"], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stderr.endswith("are of different exports: export them again\n")
+    assert not (tmp_path / "out").exists()
 
 
 def test_graphs_say_what_they_are(graphs, dtype):
@@ -95,6 +113,13 @@ WRONG = {
     "float16 elsewhere": (["--format", "stablehlo", "--dtype", "float16"], "is for --format onnx"),
     "platforms": (["--frames", "42x30", "--platforms", "tpu"], "--platforms is not for ONNX"),
 }
+
+
+def test_a_file_where_the_folder_would_be_is_told(tmp_path, capsys):
+    (tmp_path / "out").write_text("mine")
+    words = ["export", str(tmp_path / "out"), "--format", "onnx", "--frames", "42x30"]
+    assert main(words) == 2
+    assert "cannot be made a folder (File exists): give another" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", WRONG)

@@ -27,6 +27,7 @@ async function* frames() {
     for (const file of list) yield bytesOf(await createImageBitmap(file));
     return;
   }
+  if (!(rate.value > 0)) throw new Error("say how many frames a second of the video to take");
   // A page cannot ask for frames by their numbers: it goes from time to time.
   const video = document.createElement("video");
   video.src = URL.createObjectURL(list[0]);

@@ -23,11 +23,16 @@ def main(graphs: str, frames: str, first_mask: str, out: str) -> None:
     memorize, segment = (
         onnxruntime.InferenceSession(f"{graphs}/{name}.onnx") for name in ("memorize", "segment")
     )
-    about = json.loads(memorize.get_modelmeta().custom_metadata_map["stm_jax"])
+    about, other = (
+        json.loads(graph.get_modelmeta().custom_metadata_map["stm_jax"])
+        for graph in (memorize, segment)
+    )
+    if about != other:
+        sys.exit(f"the two graphs in {graphs} are of different exports: export them again")
     objects, slots = about["objects"], about["slots"]
     picture = Image.open(first_mask)
     mask = np.array(picture)
-    ids = np.unique(mask)[1:]
+    ids = np.setdiff1d(mask, 0)
     if len(ids) > objects:
         sys.exit(f"{first_mask} has {len(ids)} objects, and the graphs are for {objects}")
     soft = np.zeros((objects, *mask.shape), np.float32)

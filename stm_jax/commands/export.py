@@ -10,6 +10,7 @@ import tyro
 from stm_jax.checks import MOST_PIXELS, within
 from stm_jax.commands.shared.options import LoadedModel, ModelOptions
 from stm_jax.errors import InputError
+from stm_jax.runtime.claim import make_folder
 from stm_jax.runtime.outputs import check_outputs, weights_read
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Export:
     def _onnx(self, loaded: LoadedModel, sizes: "Sizes") -> list[pathlib.Path]:
         from stm_jax.export.onnx import export_onnx
 
-        self.out.mkdir(parents=True, exist_ok=True)
+        make_folder(self.out)
         dtype = self.model.dtype
         return export_onnx(loaded.model, self.out, sizes, dtype=dtype, about=self._about)
 

@@ -15,13 +15,14 @@ import jax
 from stm_jax.errors import InputError
 from stm_jax.export.programs import Sizes, named, programs
 from stm_jax.export.stablehlo import LICENCE
-from stm_jax.files import writing_whole
+from stm_jax.files import write_whole
 from stm_jax.infer.stream import Recipe
 from stm_jax.memory.rules.every_nth import EveryNth
 from stm_jax.nn.model import Model
 from stm_jax.ops.fast_conv import as_they_are
 from stm_jax.reads import Dense
 from stm_jax.version import __version__
+from stm_jax.weights.files import hash_of
 
 OPSET = 23
 GRAPHS = {
@@ -81,8 +82,9 @@ def export_onnx(
         **dataclasses.asdict(sizes),
         "dtype": dtype,
         "config": dataclasses.asdict(model.config),
+        "weights": hash_of(model),  # the same in both, else they are no pair
     }
-    files = []
+    files = {}
     for name, (inputs, outputs) in GRAPHS.items():
         program = made[name]
         with as_they_are(True):
@@ -95,8 +97,7 @@ def export_onnx(
                 output_names=outputs,
             )
         onnx.helper.set_model_props(graph, {"stm_jax": json.dumps(description)})
-        path = folder / f"{name}.onnx"
-        with writing_whole(path) as temporary:
-            temporary.write_bytes(graph.SerializeToString())
-        files.append(path)
-    return files
+        files[folder / f"{name}.onnx"] = graph.SerializeToString()
+    for path, content in files.items():  # once all are made, for they are of use together
+        write_whole(path, content)
+    return list(files)

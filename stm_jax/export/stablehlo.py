@@ -50,7 +50,9 @@ def export_stablehlo(
         OSError: It cannot be written.
     """
     if sizes.size is None and recipe.short_side is not None:
-        raise InputError("frames of any size are segmented at their own: give one, or no --size")
+        raise InputError(
+            "frames of any size are segmented at their own: give --frames, or no --size"
+        )
     made = programs(recipe, model.variables, sizes)
     serialized = {
         name: bytes(

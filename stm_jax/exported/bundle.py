@@ -29,7 +29,8 @@ from stm_jax.json_files import from_json, parse_json
 FORMAT = 1
 DESCRIPTION, WEIGHTS, TEST = "description.json", "weights.safetensors", "test.safetensors"
 PROGRAM = ".stablehlo"
-MOST_BYTES = 2**32  # of one part, and of no network
+NAMES = ("begin", "step", "memorize", "segment")
+LONGEST_NAME = 255  # of a file
 PROMISE = "jax promises to load a program for six months after its release that made it"
 
 
@@ -129,20 +130,21 @@ def read(path: pathlib.Path) -> Bundle:
     check_is_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            sizes = {info.filename: info.file_size for info in archive.infolist()}
-            if DESCRIPTION not in sizes or TEST not in sizes:
+            parts = {part.filename: part for part in archive.infolist()}
+            if DESCRIPTION not in parts or TEST not in parts:
                 raise InputError(f"{path} is no exported network: make one with stm-jax export")
-            if max(sizes.values()) > MOST_BYTES:
-                raise InputError(f"{path} holds a file of more than 4 GiB: it is no export")
+            # A few bytes that are packed may be gigabytes, whatever size they declare.
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts.values()):
+                raise InputError(f"{path} was packed anew, compressed: export it again")
             content = parse_json(archive.read(DESCRIPTION), f"{path}: {DESCRIPTION}")
             description = _described(path, content)
             programs = {
-                name.removesuffix(PROGRAM): archive.read(name)
-                for name in sizes
-                if name.endswith(PROGRAM)
+                name: archive.read(f"{name}{PROGRAM}")
+                for name in NAMES
+                if f"{name}{PROGRAM}" in parts
             }
             test = archive.read(TEST)
-            inside = archive.read(WEIGHTS) if WEIGHTS in sizes else None
+            inside = archive.read(WEIGHTS) if WEIGHTS in parts else None
     except InputError:
         raise
     except DAMAGED_ARCHIVE as error:
@@ -166,7 +168,7 @@ def _described(path: pathlib.Path, content: object) -> Description:
 
 def _beside(path: pathlib.Path, description: Description) -> bytes:
     name = description.weights
-    if name != pathlib.PurePath(name).name or not name:
+    if name != pathlib.PurePath(name).name or not 0 < len(name) <= LONGEST_NAME:
         raise InputError(f"{path} names weights elsewhere ({shown(name)}): export it again")
     try:
         check_is_file(path.parent / name)

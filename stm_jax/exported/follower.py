@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 
+from stm_jax.checks import shown
 from stm_jax.errors import InputError
 from stm_jax.exported import bundle
-from stm_jax.exported.bundle import PROMISE, Description
+from stm_jax.exported.bundle import NAMES, PROMISE, Description
 
 STRIDE = 16
-NAMES = ("begin", "step", "memorize", "segment")
 EXACT = 1e-4
 """Largest difference in probability from the test's answers, in float32 on a CPU."""
 ROUNDED = 2e-2
@@ -94,7 +94,7 @@ class Exported:
 
         Raises:
             InputError: The mask has no object, or more than there is room for; or frames are of
-                another size than the programs are for.
+                another size than it, or than the programs are for.
         """
         object_ids = [int(each) for each in np.unique(first_mask) if each]
         room = self.description.objects
@@ -109,6 +109,11 @@ class Exported:
         names = np.array([0, *object_ids, *[0] * absent], np.uint8)
         state = None
         for frame in frames:
+            if frame.shape[:2] != first_mask.shape:
+                raise InputError(
+                    f"a frame is {frame.shape[1]}x{frame.shape[0]}, and the first mask is "
+                    f"{first_mask.shape[1]}x{first_mask.shape[0]}: give one of the frames' size"
+                )
             if state is None:
                 state = self.begin(frame, masks, np.arange(room) < len(object_ids))
                 yield first_mask
@@ -121,12 +126,12 @@ class Exported:
         if wanted is None and any(side % STRIDE for side in size):
             raise InputError(
                 f"a frame is {size[1]}x{size[0]}, and this export takes sides that are multiples of"
-                f" {STRIDE}: pad it, or export for that --size"
+                f" {STRIDE}: pad it, or stm-jax export --frames {size[1]}x{size[0]}"
             )
         if wanted is not None and size != tuple(wanted):
             raise InputError(
                 f"a frame is {size[1]}x{size[0]}, and this export is for {wanted[1]}x{wanted[0]}: "
-                "export for that --size"
+                f"scale it, or stm-jax export --frames {size[1]}x{size[0]}"
             )
 
 
@@ -146,13 +151,17 @@ def load(path: str | os.PathLike[str], *, check: bool = True) -> Exported:
     missing = [name for name in NAMES if name not in content.programs]
     if missing:
         raise InputError(f"{path} lacks the program {missing[0]}: export it again")
-    platform = {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())
+    platform = jax.export.default_export_platform()
     if platform not in content.description.platforms:
         raise InputError(
             f"{path} is for {', '.join(content.description.platforms)}, and this is a {platform}: "
             "export for that --platforms"
         )
-    programs = {name: _program(path, content, name) for name in NAMES}
+    deserialized = {name: _deserialized(path, content, name) for name in NAMES}
+    room = content.description.objects, content.description.slots
+    if [each.shape for each in deserialized["segment"].in_avals][-1:] != [room]:
+        raise InputError(f"{path} says that it has another room than it has: export it again")
+    programs = {name: _callable(name, program) for name, program in deserialized.items()}
     weights = jax.tree.map(jnp.asarray, dict(content.weights))
     exported = Exported(content.description, weights, programs)
     if check:
@@ -160,14 +169,17 @@ def load(path: str | os.PathLike[str], *, check: bool = True) -> Exported:
     return exported
 
 
-def _program(path: pathlib.Path, content: bundle.Bundle, name: str) -> Callable[..., Any]:
+def _deserialized(path: pathlib.Path, content: bundle.Bundle, name: str) -> jax.export.Exported:
     try:
-        program = jax.export.deserialize(bytearray(content.programs[name]))
+        return jax.export.deserialize(bytearray(content.programs[name]))
     except Exception as error:  # what damaged bytes raise depends on where they are damaged
         raise InputError(
             f"{path}: the program {name} cannot be read by jax {jax.__version__}; it was made by"
-            f" jax {content.description.jax}: {PROMISE}"
+            f" jax {shown(content.description.jax)}: {PROMISE}"
         ) from error
+
+
+def _callable(name: str, program: jax.export.Exported) -> Callable[..., Any]:
     donated = (1,) if name == "step" else ()
     return functools.wraps(program.call)(jax.jit(program.call, donate_argnums=donated))
 
@@ -175,11 +187,15 @@ def _program(path: pathlib.Path, content: bundle.Bundle, name: str) -> Callable[
 def _check_answers(path: pathlib.Path, exported: Exported, test: Mapping[str, np.ndarray]) -> None:
     try:
         first, second, masks, answer = (test[name] for name in ("first", "second", "masks", "soft"))
-    except KeyError as error:
-        raise InputError(f"{path} has no whole test: export it again") from error
-    state = exported.begin(first, masks, np.asarray(masks.any(axis=(1, 2))))
-    _, _, soft = exported.step(state, second)
-    difference = np.abs(np.asarray(soft)[:, ::8, ::8] - answer)
+        state = exported.begin(first, masks, np.asarray(masks.any(axis=(1, 2))))
+        _, _, soft = exported.step(state, second)
+        difference = np.abs(np.asarray(soft)[:, ::8, ::8] - answer)
+    except Exception as error:  # what is raised depends on what lacks, or is of another shape
+        reason = shown(" ".join(str(error).split()) or type(error).__name__)
+        raise InputError(
+            f"{path}: the test, the weights and the programs in it do not belong to each other"
+            f" ({reason}): export it again"
+        ) from error
     exact = exported.description.dtype == "float32" and jax.default_backend() == "cpu"
     wrong = difference.max() > EXACT if exact else difference.mean() > ROUNDED
     if wrong or not np.isfinite(difference).all():

@@ -96,7 +96,7 @@ def make_folder(path: pathlib.Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         raise InputError(
-            f"{path} cannot be made a folder ({error.strerror}): give another --out"
+            f"{path} cannot be made a folder ({error.strerror}): give another place"
         ) from error
 
 
