@@ -5,7 +5,6 @@ import contextlib
 import json
 import pathlib
 import shutil
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -148,10 +147,11 @@ class Page:
         (file,) = (self.folder / "annotations").glob(f"{frame:03d}.*.png")
         return read_truth(file)
 
-    def follow(self) -> None:
+    def follow(self, states: str) -> None:
+        """Follows until it has ended with these states of the frames."""
         self.click("#follow")
-        time.sleep(0.3)  # it may have nothing to do, and end before anybody sees it
-        self.wait(lambda: self.run("return paint.hub.state.progress") is None, 120)
+        self.wait(lambda: self.states == states, 120)
+        self.wait(lambda: self.run("return paint.hub.state.progress") is None)
 
     def size(self, size: int) -> None:
         self.run(

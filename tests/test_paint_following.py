@@ -16,6 +16,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
 pytestmark = needs_browser
+FOLLOWED = "a" + "d" * (COUNT - 1)  # the states of frames of which the first is given
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +42,7 @@ def test_following_is_shown_paused_and_gone_on_with(page):
     paused = page.states
     time.sleep(0.5)
     assert page.states == paused and paused[4] == "a"
-    page.follow()
-    assert page.states == "dddda" + "d" * 4
+    page.follow("dddda" + "d" * 4)
     masks = sorted(file.name for file in (page.folder / "masks").glob("*.png"))
     assert len(masks) == COUNT
     page.go(6)
@@ -52,15 +52,14 @@ def test_following_is_shown_paused_and_gone_on_with(page):
 def test_a_correction_stays_and_what_follows_changes(page):
     page.draw((40, 30), (60, 50))
     page.saved()
-    page.follow()
-    assert page.states == "a" + "d" * (COUNT - 1)
+    page.follow(FOLLOWED)
     page.go(5)
     found = page.ids()
     page.draw((20, 80), (100, 80))
     page.saved()
     assert page.states[5] == "a"
     page.press(Keys.CONTROL, "z")
-    page.wait(lambda: page.states == "a" + "d" * (COUNT - 1))  # as if nothing had been given
+    page.wait(lambda: page.states == FOLLOWED)  # as if nothing had been given
     np.testing.assert_array_equal(page.ids(), found)
     page.press("e")
     page.draw((5, 5), (120, 90))
@@ -72,11 +71,9 @@ def test_a_correction_stays_and_what_follows_changes(page):
     certainty = page.run("return paint.hub.state.certainty")
     assert len(certainty) == COUNT and max(certainty) <= 100
     Select(page.find("#range")).select_by_value("here")
-    page.follow()
-    assert page.states == "assssaddd"
+    page.follow("assssaddd")
     Select(page.find("#range")).select_by_value("all")
-    page.follow()
-    assert page.states == "addddaddd"
+    page.follow("addddaddd")
     page.go(5)
     np.testing.assert_array_equal(page.ids(), corrected)
     looked = page.run("return paint.hub.state.look")
@@ -91,8 +88,7 @@ def test_another_direction_is_another_answer(page):
     page.saved()
     Select(page.find("#direction")).select_by_value("forward")
     page.wait(lambda: page.states[:5] == "nnnna")
-    page.follow()
-    assert page.states == "nnnnadddd"
+    page.follow("nnnnadddd")
     Select(page.find("#direction")).select_by_value("both")
     page.wait(lambda: page.states[4:] == "adddd" and set(page.states[:4]) <= {"t", "s"})
 
@@ -100,7 +96,7 @@ def test_another_direction_is_another_answer(page):
 def test_where_a_pixel_looked(page):
     page.draw((40, 30), (60, 50))
     page.saved()
-    page.follow()
+    page.follow(FOLLOWED)
     page.go(6)
     page.press("l")
     page.draw((50, 40))
@@ -113,7 +109,7 @@ def test_where_a_pixel_looked(page):
 def test_results_are_made_and_fetched(page, tmp_path):
     page.draw((40, 30), (60, 50))
     page.saved()
-    page.follow()
+    page.follow(FOLLOWED)
     page.press("t")
     kinds = ("overlay", "rgba", "coco", "report")
     for kind in kinds:
@@ -143,7 +139,7 @@ def test_results_are_made_and_fetched(page, tmp_path):
 def test_the_report_is_a_page_by_itself(page):
     page.draw((40, 30), (60, 50))
     page.saved()
-    page.follow()
+    page.follow(FOLLOWED)
     page.press("t")
     page.click("#kinds input[value='report']")
     page.click("#make")
