@@ -291,7 +291,7 @@ def test_any_history(no_network):
     run_state_machine_as_test(
         Sessions,
         settings=settings(
-            max_examples=120,
+            max_examples=60,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

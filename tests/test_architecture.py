@@ -1,6 +1,7 @@
 """The house rules: imports run one way, files are short, and what no module may import."""
 
 import ast
+import functools
 import json
 import math
 import pathlib
@@ -75,6 +76,7 @@ TORCH_CALLERS = {"weights", "commands"}
 TFDS_CALLERS = {"records.py", "tfds_builder.py"}
 
 
+@functools.cache
 def names(path: pathlib.Path, *, inside_functions: bool = True) -> set[str]:
     """Returns the dotted names of all that a file imports, e.g. {"json", "flax.linen.Module"}."""
     nodes = [ast.parse(path.read_text(encoding="utf-8"))]

@@ -1,9 +1,9 @@
 """A long compilation says so, and a short one nothing."""
 
-import time
+import queue
+import threading
 
 import numpy as np
-import pytest
 
 import stm_jax
 from stm_jax import compiling
@@ -11,14 +11,27 @@ from stm_jax.infer import segmenter
 from tests.lively import clip, lively_model
 
 
-@pytest.mark.parametrize(("seconds", "lines"), [(0.0, 0), (0.3, 1)])
-def test_a_line_is_said_once_it_takes_long(monkeypatch, seconds, lines):
-    monkeypatch.setattr(compiling, "SECONDS", 0.1)
+def test_a_line_is_said_once_it_takes_long(monkeypatch):
+    monkeypatch.setattr(compiling, "SECONDS", 0.01)
+    said: queue.Queue[str] = queue.Queue()
+    with compiling.telling_of_long_compiles("two objects", said.put):
+        assert "compiling for two objects" in said.get(timeout=60)
+    wait_for_timers()
+    assert said.empty()
+
+
+def test_nothing_is_said_if_it_takes_short():
     said: list[str] = []
     with compiling.telling_of_long_compiles("two objects", said.append):
-        time.sleep(seconds)
-    time.sleep(0.2)
-    assert len(said) == lines and all("compiling for two objects" in line for line in said)
+        pass
+    wait_for_timers()  # 5 seconds, were it not called off
+    assert said == []
+
+
+def wait_for_timers() -> None:
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join()
 
 
 def test_a_segmenter_tells_of_the_first_call_of_each_program(monkeypatch):

@@ -1,6 +1,7 @@
 """Every input has one door: no other module opens it, and docs/design.md names them all."""
 
 import ast
+import functools
 import pathlib
 import re
 
@@ -50,6 +51,7 @@ def called(node: ast.AST) -> str:
     return ast.unparse(node.func) if isinstance(node, ast.Call) else ""
 
 
+@functools.cache
 def calls(path: pathlib.Path) -> list[str]:
     return [called(node) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
 

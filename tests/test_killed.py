@@ -36,7 +36,7 @@ from stm_jax.train import StageConfig, TrainConfig
 
 def get_config():
     sources = (Photographs(Path(".")), Videos(Path(".")))
-    data = DataConfig(sources, size=32, batch_size=4)
+    data = DataConfig(sources, length=2, size=32, batch_size=4)  # two frames: compiled sooner
     stage = StageConfig(data, steps=20, learning_rate=1e-4, warmup_steps=1)
     return TrainConfig(model=TINY, stages=(stage, stage), log_every=1, checkpoint_every=4)
 """

@@ -22,9 +22,9 @@ from stm_jax.train.follow import follow_clip
 from stm_jax.train.losses import clip_loss
 from tests.histories import KEY, LENGTH, VALUE, draw, run
 from tests.lively import clip, first_mask, lively_model
+from tests.other_similarity import other_model
 from tests.test_checks import config_of
 from tests.test_clips import root  # noqa: F401, a fixture
-from tests.test_similarity import other_model
 
 GATES = pytest.mark.parametrize("gates", [False, True], ids=["linear", "gated"])
 

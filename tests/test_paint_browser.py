@@ -2,195 +2,39 @@
 
 import base64
 import io
-import json
-import pathlib
-import shutil
-import time
-import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from stm_jax.data.truth_masks import read_truth
-from tests.lively import clip
+from tests.paint_page import (
+    COUNT,
+    FRAMES,
+    HEIGHT,
+    WIDTH,
+    Page,
+    needs_browser,
+    served_page,
+)
 from tests.paint_server import make_video, painting
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs pip install '.[browser]'")
-pytest.importorskip("uvicorn", reason="needs pip install '.[app]'")
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
+from selenium.webdriver.support.ui import Select  # noqa: E402
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
-    " --disable-background-networking --disable-component-update --disable-sync"
-    " --window-size=1280,720"
-)
-HEIGHT, WIDTH, COUNT = 96, 128, 9
-FRAMES = clip(COUNT, HEIGHT, WIDTH)
-FRAMES[2, 20:60, 30:80] = (250, 250, 250)  # something that an assist finds
-FRAMES[2, :20] = FRAMES[2, 60:] = FRAMES[2, :, :30] = FRAMES[2, :, 80:] = (20, 40, 90)
-
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="needs Chromium and chromedriver on the PATH"
-)
-
-
-class Page:
-    """A page that is open in a browser of its own, and the folder of its session."""
-
-    def __init__(self, address: str, folder: pathlib.Path) -> None:
-        options = webdriver.ChromeOptions()
-        options.binary_location = CHROMIUM
-        for flag in FLAGS.split():
-            options.add_argument(flag)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        self.driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-        self.folder, self.address = folder, address
-        self.run = self.driver.execute_script
-
-    def open(self) -> None:
-        self.driver.get(self.address)
-        self.wait(lambda: self.run("return window.paint?.hub.state && true"))
-        self.shown(0)
-
-    def wait(self, condition, seconds: float = 60):
-        return WebDriverWait(self.driver, seconds, poll_frequency=0.05).until(lambda _: condition())
-
-    def find(self, selector: str):
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
-
-    def click(self, selector: str) -> None:
-        self.find(selector).click()
-
-    def shown(self, frame: int) -> None:
-        picture = self.find("#picture")
-        self.wait(lambda: picture.get_attribute("data-frame") == str(frame))
-
-    def press(self, *keys: str) -> None:
-        self.find("#stage").send_keys(*keys)
-
-    def go(self, frame: int) -> None:
-        self.press(Keys.HOME)
-        self.shown(0)
-        for each in range(frame):
-            self.press(Keys.ARROW_RIGHT)
-            self.shown(each + 1)
-
-    def offset(self, x: float, y: float) -> tuple[int, int]:
-        """Where a place of the frame is, from the middle of the stage."""
-        return tuple(
-            self.run(
-                "const { view } = paint, stage = document.getElementById('stage');"
-                "return [view.x + arguments[0] * view.scale - stage.clientWidth / 2,"
-                " view.y + arguments[1] * view.scale - stage.clientHeight / 2].map(Math.round)",
-                *(x, y),
-            )
-        )
-
-    def draw(self, *places: tuple[float, float], shift: bool = False) -> None:
-        """Puts the pen down at the first place, and lifts it at the last."""
-        stage, pen = self.find("#stage"), webdriver.ActionChains(self.driver, duration=20)
-        if shift:
-            pen.key_down(Keys.SHIFT)
-        pen.move_to_element_with_offset(stage, *self.offset(*places[0])).click_and_hold()
-        for place in places[1:]:
-            pen.move_to_element_with_offset(stage, *self.offset(*place))
-        pen.release()
-        if shift:
-            pen.key_up(Keys.SHIFT)
-        pen.perform()
-
-    def ids(self) -> np.ndarray:
-        """What the page shows of the frame."""
-        content = self.run(
-            "const text = []; for (const id of paint.mask.ids) text.push(String.fromCharCode(id));"
-            "return btoa(text.join(''))"
-        )
-        return np.frombuffer(base64.b64decode(content), np.uint8).reshape(HEIGHT, WIDTH)
-
-    def pixel(self, x: int, y: int) -> list[int]:
-        """Red, green, blue and alpha of the masks' canvas, by a copy: to read it often is slow."""
-        return self.run(
-            "const copy = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });"
-            "copy.drawImage(document.getElementById('masks'), -arguments[0], -arguments[1]);"
-            "return [...copy.getImageData(0, 0, 1, 1).data]",
-            *(x, y),
-        )
-
-    def alpha(self, x: int, y: int) -> int:
-        """How opaque the masks' canvas is."""
-        return self.pixel(x, y)[3]
-
-    def saved(self) -> None:
-        self.wait(lambda: "all saved" in self.find("#about").text)
-
-    @property
-    def states(self) -> str:
-        return self.run("return paint.hub.state.states")
-
-    def given(self, frame: int) -> np.ndarray:
-        """What is on the disk."""
-        self.saved()
-        (file,) = (self.folder / "annotations").glob(f"{frame:03d}.*.png")
-        return read_truth(file)
-
-    def follow(self) -> None:
-        self.click("#follow")
-        time.sleep(0.3)  # it may have nothing to do, and end before anybody sees it
-        self.wait(lambda: self.run("return paint.hub.state.progress") is None, 120)
-
-    def size(self, size: int) -> None:
-        self.run(
-            "const input = document.getElementById('size'); input.value = arguments[0];"
-            "input.dispatchEvent(new Event('input'))",
-            size,
-        )
-
-    def close(self) -> None:
-        """Ends the browser; what the page complained of, or asked of another host, is wrong."""
-        said = self.driver.get_log("browser")
-        requests = [
-            json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")
-        ]
-        self.driver.quit()
-        assert [each for each in said if "favicon" not in each["message"]] == []
-        urls = {
-            each["params"]["request"]["url"]
-            for each in requests
-            if each["method"] == "Network.requestWillBeSent"
-        }
-        assert not {url for url in urls if not url.startswith((self.address, "data:", "blob:"))}
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    video = make_video(tmp_path_factory.mktemp("paint") / "video", FRAMES)
-    with painting(video) as (address, _):
-        yield address, video.with_name("video-painted")
-
-
-@pytest.fixture(scope="module")
-def opened(server):
-    page = Page(*server)
-    yield page
-    page.close()
+def opened(tmp_path_factory):
+    with served_page(tmp_path_factory.mktemp("paint")) as page:
+        yield page
 
 
 @pytest.fixture
 def page(opened):
-    """The page with nothing painted yet."""
-    opened.open()
-    opened.run(
-        "for (const { id } of paint.hub.state.objects) fetch('do', { method: 'POST',"
-        " body: JSON.stringify({ do: 'RemoveObject', object_id: id }) })"
-    )
-    opened.wait(lambda: opened.states == "n" * COUNT)
-    opened.open()
-    opened.size(6)
+    opened.open_anew()
     return opened
 
 
@@ -422,145 +266,8 @@ def test_an_assist_by_a_box_and_by_scribbles(page):
     page.press("b")
 
 
-def test_following_is_shown_paused_and_gone_on_with(page):
-    page.go(4)
-    page.draw((40, 30), (60, 50))
-    page.saved()
-    page.click("#follow")
-    page.wait(lambda: "d" in page.states, 120)
-    page.click("#follow")
-    page.wait(lambda: page.find("#follow").text == "Follow")
-    paused = page.states
-    time.sleep(0.5)
-    assert page.states == paused and paused[4] == "a"
-    page.follow()
-    assert page.states == "dddda" + "d" * 4
-    masks = sorted(file.name for file in (page.folder / "masks").glob("*.png"))
-    assert len(masks) == COUNT
-    page.go(6)
-    np.testing.assert_array_equal(page.ids(), read_truth(page.folder / "masks" / "006.png"))
-
-
-def test_a_correction_stays_and_what_follows_changes(page):
-    page.draw((40, 30), (60, 50))
-    page.saved()
-    page.follow()
-    assert page.states == "a" + "d" * (COUNT - 1)
-    page.go(5)
-    found = page.ids()
-    page.draw((20, 80), (100, 80))
-    page.saved()
-    assert page.states[5] == "a"
-    page.press(Keys.CONTROL, "z")
-    page.wait(lambda: page.states == "a" + "d" * (COUNT - 1))  # as if nothing had been given
-    np.testing.assert_array_equal(page.ids(), found)
-    page.press("e")
-    page.draw((5, 5), (120, 90))
-    page.press("b")
-    page.draw((90, 20))
-    corrected = page.ids()
-    np.testing.assert_array_equal(page.given(5), corrected)
-    assert page.states == "a" + "ssss" + "a" + "sss"
-    certainty = page.run("return paint.hub.state.certainty")
-    assert len(certainty) == COUNT and max(certainty) <= 100
-    Select(page.find("#range")).select_by_value("here")
-    page.follow()
-    assert page.states == "assssaddd"
-    Select(page.find("#range")).select_by_value("all")
-    page.follow()
-    assert page.states == "addddaddd"
-    page.go(5)
-    np.testing.assert_array_equal(page.ids(), corrected)
-    looked = page.run("return paint.hub.state.look")
-    page.press("n")
-    page.shown(looked[0])
-    assert looked[0] not in (0, 5)
-
-
-def test_another_direction_is_another_answer(page):
-    page.go(4)
-    page.draw((40, 30), (60, 50))
-    page.saved()
-    Select(page.find("#direction")).select_by_value("forward")
-    page.wait(lambda: page.states[:5] == "nnnna")
-    page.follow()
-    assert page.states == "nnnnadddd"
-    Select(page.find("#direction")).select_by_value("both")
-    page.wait(lambda: page.states[4:] == "adddd" and set(page.states[:4]) <= {"t", "s"})
-
-
-def test_where_a_pixel_looked(page):
-    page.draw((40, 30), (60, 50))
-    page.saved()
-    page.follow()
-    page.go(6)
-    page.press("l")
-    page.draw((50, 40))
-    image = page.find("#looked img")
-    page.wait(lambda: image.is_displayed() and image.get_property("naturalWidth") > 500)
-    page.click("#looked button")
-    page.press("b")
-
-
-def test_results_are_made_and_fetched(page, tmp_path):
-    page.draw((40, 30), (60, 50))
-    page.saved()
-    page.follow()
-    page.press("t")
-    kinds = ("overlay", "rgba", "coco", "report")
-    for kind in kinds:
-        page.click(f"#kinds input[value='{kind}']")
-    page.click("#make")
-    exported = page.folder / "export"
-    links = "return [...document.querySelectorAll('#made a')].map((link) => link.textContent)"
-    page.wait(lambda: page.find("#results").is_displayed())  # again, when all is made
-    assert set(page.run(links)) == {"palette", *kinds}
-    assert len(list((exported / "masks").glob("*.png"))) == COUNT
-    assert len(list((exported / "rgba").glob("*.png"))) == COUNT
-    assert (exported / "overlay.mp4").stat().st_size > 1000
-    assert json.loads((exported / "coco.json").read_text())["annotations"]
-    np.testing.assert_array_equal(read_truth(exported / "masks" / "000.png"), page.given(0))
-    where = {"behavior": "allow", "downloadPath": str(tmp_path)}
-    page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", where)
-    for kind, name in (("coco", "video-coco.json"), ("rgba", "video-rgba.zip")):
-        page.click(f"#made a[href$='{kind}']")
-        page.wait((tmp_path / name).exists)
-    assert (tmp_path / "video-coco.json").read_bytes() == (exported / "coco.json").read_bytes()
-    with zipfile.ZipFile(tmp_path / "video-rgba.zip") as archive:
-        assert archive.testzip() is None
-        assert archive.namelist() == [f"rgba/{frame:03d}.png" for frame in range(COUNT)]
-    page.click("#results form button")
-
-
-def test_the_report_is_a_page_by_itself(page):
-    page.draw((40, 30), (60, 50))
-    page.saved()
-    page.follow()
-    page.press("t")
-    page.click("#kinds input[value='report']")
-    page.click("#make")
-    page.wait(lambda: page.find("#results").is_displayed())
-    page.click("#results form button")
-    report = Page((page.folder / "export" / "report.html").as_uri(), page.folder)
-    try:
-        report.driver.get(report.address)
-        canvas = report.find("#prediction")
-        report.wait(lambda: canvas.get_attribute("data-frame") == "0")
-        assert "1 frame given by hand" in report.find("#summary").text
-        assert len(report.driver.find_elements(By.CSS_SELECTOR, ".plots path.curve")) == 2
-        assert report.find("#readout").text == f"frame 0 of {COUNT}, given"
-        report.find("#stage").send_keys(Keys.END)
-        report.wait(lambda: canvas.get_attribute("data-frame") == str(COUNT - 1))
-        assert "certainty" in report.find("#readout").text
-        report.wait(lambda: report.driver.find_elements(By.CSS_SELECTOR, "#worst-here button"))
-        report.click("#play")
-        report.wait(lambda: canvas.get_attribute("data-frame") == "3")
-    finally:
-        report.close()
-
-
-def test_two_tabs_see_the_same(page, server):
-    other = Page(*server)
+def test_two_tabs_see_the_same(page):
+    other = Page(page.address, page.folder)
     try:
         other.open()
         page.draw((40, 30))

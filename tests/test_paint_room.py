@@ -1,6 +1,7 @@
 """What pages are told, and edits of all that is given: undone, without changing anything else."""
 
 import json
+import threading
 import time
 
 import numpy as np
@@ -53,9 +54,14 @@ def put_together(state: dict, events: list) -> dict:
 
 def follow(room: Room) -> None:
     room.do(messages.Follow(0, COUNT - 1))
+    ended(room)
+
+
+def ended(room: Room) -> None:
+    """Returns when the work is done and pages are told so."""
     while room.worker.progress is not None:
         time.sleep(0.01)
-    time.sleep(0.1)  # it tells so after that
+    room.close()
 
 
 def test_pages_put_together_the_state_from_what_has_changed(room, told):
@@ -126,12 +132,15 @@ def test_nothing_is_said_of_objects_that_are_gone(room):
     assert state_of(room)["certainty"] == [-1] * COUNT
 
 
-def test_an_export_can_be_stopped_and_another_is_whole(room, told):
+def test_an_export_can_be_stopped_and_another_is_whole(room, told, monkeypatch):
     room.annotate(1, first_mask(), list(IDS), "")
-    room.do(messages.Export(("palette", "coco")))
-    room.do(messages.Pause())
-    while room.worker.progress is not None:
-        time.sleep(0.01)
+    step, asked = room.worker.step, threading.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(room.worker, "step", lambda: (asked.wait(), step()))
+        room.do(messages.Export(("palette", "coco")))
+        room.do(messages.Pause())
+        asked.set()
+        ended(room)
     assert "coco" not in state_of(room)["exported"]
     with pytest.raises(InputError, match="has not been exported"):
         room.exported("coco")
@@ -139,9 +148,7 @@ def test_an_export_can_be_stopped_and_another_is_whole(room, told):
         room.exported("../secret")
     told.clear()
     room.do(messages.Export(("palette", "coco")))
-    while room.worker.progress is not None:
-        time.sleep(0.01)
-    time.sleep(0.1)
+    ended(room)
     assert state_of(room)["exported"] == ["palette", "coco"] and room.worker.error == ""
     counts = [e["progress"]["done"] for e in told if e["kind"] == "progress" and e["progress"]]
     assert counts == list(range(len(counts))) and counts[-1] == COUNT + 1  # one frame has a mask

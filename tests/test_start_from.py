@@ -34,7 +34,7 @@ def flat(model: Model) -> dict[str, np.ndarray]:
 
 
 def config_from(weights: object, folder: pathlib.Path = pathlib.Path("."), **rest) -> TrainConfig:
-    data = DataConfig((Photographs(folder),), size=32, batch_size=2)
+    data = DataConfig((Photographs(folder),), length=2, size=32, batch_size=2)
     stage = StageConfig(data, steps=2, learning_rate=1e-3, warmup_steps=0)
     config = TrainConfig(TINY, (stage,), start_from=str(weights), log_every=1)
     return dataclasses.replace(config, **rest)

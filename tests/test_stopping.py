@@ -116,8 +116,8 @@ def test_nohup_is_heeded(inputs, tmp_path):
     process = start(program, *segment(inputs, tmp_path / "out"))
     read_until(process, "step")
     process.send_signal(signal.SIGHUP)
-    time.sleep(1.5)
-    assert process.poll() is None
+    for _ in range(4):
+        read_until(process, "step")
     ends_in_time(process, signal.SIGTERM)
 
 
@@ -168,7 +168,7 @@ def test_children_end_with_a_parent_that_is_killed(tmp_path):
     assert children and all(map(is_there, children))
     parent.kill()
     parent.wait()
-    ends = time.monotonic() + 5
+    ends = time.monotonic() + 60  # of jobs that take three minutes
     while any(map(is_there, children)) and time.monotonic() < ends:
         time.sleep(0.02)
     assert not any(map(is_there, children))

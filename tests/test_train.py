@@ -181,7 +181,7 @@ def test_only_the_hardest_pixels_count():
 
 
 def config_for(folder: pathlib.Path) -> TrainConfig:
-    photos = DataConfig(sources=(Photographs(folder),), size=32, batch_size=2)
+    photos = DataConfig(sources=(Photographs(folder),), length=2, size=32, batch_size=2)
     sources = (Photographs(folder), Videos(folder))
     videos = dataclasses.replace(photos, sources=sources, held_back=("two",))
     return TrainConfig(
@@ -243,7 +243,7 @@ def test_the_command_trains_and_says_how_to_use_it(
         "from stm_jax.data.sources import Photographs\n"
         "from stm_jax.train import StageConfig, TrainConfig\n"
         "def get_config():\n"
-        "    data = DataConfig((Photographs(Path('.')),), size=32, batch_size=2)\n"
+        "    data = DataConfig((Photographs(Path('.')),), length=2, size=32, batch_size=2)\n"
         "    stage = StageConfig(data, steps=2, learning_rate=1e-3, warmup_steps=1)\n"
         "    return TrainConfig(model=TINY, stages=(stage,), log_every=1)\n"
     )
