@@ -33,7 +33,6 @@ def write_study_page(path: pathlib.Path, study: Study, found: Table) -> None:
     made = {
         "baseline": study.baseline,
         "weights": study.weights,
-        "size": study.size or "as the frames are",
         "dtype": study.dtype,
         "videos": "; ".join(map(repr, study.videos)),
         "devices": ", ".join(found.devices),

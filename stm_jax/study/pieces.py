@@ -125,6 +125,7 @@ def plan_study(study: Study, videos: Videos, precision: str | None) -> Plan:
             about_videos[where] = truths | {
                 "frames": hash_of_data((sequence,)),
                 "protocol": each.protocol if isinstance(each, DataSet) else DRAWN_AS,
+                "size": each.size if isinstance(each, DataSet) else None,
             }
     for variant in study.variants:
         for seed in variant.seeds:
@@ -164,7 +165,6 @@ def _about_variant(variant: Variant, seed: int, study: Study) -> dict[str, Any]:
         "memory": noted(memory),
         "read": noted(variant.read),
         "similarity": noted(similarity),
-        "size": study.size,
         "dtype": study.dtype,
         "code": depends.code_of(depends.FOLLOWING),
         "code of the memory": depends.code_of_memory(type(memory)),

@@ -163,7 +163,7 @@ def _follow(study: Study, folder: StudyFolder, piece: Piece) -> dict[str, Any]:
         _model(weights, str(piece.about["weights"]), variant.similarity),
         memory=with_seed(variant.memory, piece.seed),
         read=variant.read,
-        short_side=study.size,
+        short_side=piece.about["size"],
         dtype=study.dtype,
     )
     video = video_of(sequence)

@@ -1,0 +1,61 @@
+"""What transfers: rules, reads and similarities, on videos that are drawn and on six filmed ones.
+
+    stm-jax study configs/study_transfer.py --data DIR --out runs/study_transfer
+
+DIR is as for `configs/stm_r18.py`, whose weights start all, and whose held-back sequences are
+followed. What docs/study.md says of rules, reads and similarities is from here. An hour or more
+on two CPU cores; what is done is kept.
+"""
+
+from pathlib import Path
+
+from stm_jax.memory import Dam4Sam, EveryNth, Fifo, First, Previous, Recent, Samurai, XMem
+from stm_jax.reads import Kernelized, TopK
+from stm_jax.study import DataSet, Drawn, Study, Variant
+from stm_jax.synthetic.config import SyntheticConfig
+
+HELD_BACK = ("bear", "car-turn", "dance-jump", "horsejump-low", "motorbike", "swing")
+VANISHING = SyntheticConfig(
+    frames=50, height=144, width=256, look_alikes=0, seen=(12, 30), away=(5, 20)
+)
+ALIKE = SyntheticConfig(frames=40, height=144, width=256, look_alikes=1, away=(0, 0))
+
+RULES = (
+    Variant("every-5th", EveryNth(5)),
+    Variant("first-previous", First(previous=True)),
+    Variant("first", First()),
+    Variant("previous", Previous()),
+    Variant("fifo", Fifo(frames=5)),
+    Variant("dam4sam", Dam4Sam()),
+    Variant("samurai", Samurai()),
+    Variant("xmem", XMem()),
+    Variant("recent", Recent()),
+)
+READS = (
+    Variant("every-5th-kernelized", EveryNth(5), Kernelized()),
+    Variant("every-5th-top-k", EveryNth(5), TopK()),
+    Variant("dam4sam-kernelized", Dam4Sam(), Kernelized()),
+    Variant("dam4sam-top-k", Dam4Sam(), TopK()),
+    Variant("fifo-kernelized", Fifo(frames=5), Kernelized()),
+    Variant("fifo-top-k", Fifo(frames=5), TopK()),
+)
+
+
+def get_study() -> Study:
+    """Returns the study; paths are relative to DIR."""
+    return Study(
+        variants=(*RULES, *READS),
+        videos=(
+            DataSet(
+                "held-back",
+                Path("data/davis2016-train"),
+                "davis2016",
+                split="train",
+                sequences=HELD_BACK,
+                size=192,
+            ),
+            Drawn("vanishing", videos=6, knobs=VANISHING),
+            Drawn("look-alikes", videos=6, knobs=ALIKE),
+        ),
+        baseline="every-5th",
+    )
