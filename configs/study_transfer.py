@@ -9,10 +9,13 @@ on two CPU cores; what is done is kept.
 
 from pathlib import Path
 
+from stm_jax.data.config import DataConfig
+from stm_jax.data.sources import Photographs, Videos
 from stm_jax.memory import Dam4Sam, EveryNth, Fifo, First, Previous, Recent, Samurai, XMem
 from stm_jax.reads import Kernelized, TopK
 from stm_jax.study import DataSet, Drawn, Study, Variant
 from stm_jax.synthetic.config import SyntheticConfig
+from stm_jax.train.config import StageConfig, TrainConfig
 
 HELD_BACK = ("bear", "car-turn", "dance-jump", "horsejump-low", "motorbike", "swing")
 VANISHING = SyntheticConfig(
@@ -41,10 +44,56 @@ READS = (
 )
 
 
+def _training(*similarity: str, anew: tuple[str, ...] = ()) -> TrainConfig:
+    """Returns the recipe: short, for the keys are there, and the same for each similarity."""
+    sources = (
+        Photographs(Path("data/duts-tr-subset"), weight=0.5),
+        Videos(Path("data/davis2016-train"), weight=0.5),
+    )
+    data = DataConfig(
+        sources, held_back=HELD_BACK, pasted=2, objects=2, size=144, batch_size=2, last_skip=10
+    )
+    stage = StageConfig(
+        data,
+        steps=40,
+        learning_rate=1e-4,
+        final_learning_rate=1e-5,
+        warmup_steps=5,
+        hardest_share=0.4,
+        matching_weight=0.5,
+        overlap_weight=0.5,
+    )
+    return TrainConfig(
+        model=None,
+        stages=(stage,),
+        similarity=similarity,
+        start_anew=anew,
+        freeze=("norms",),
+        trunk_factor=0.2,
+        average_decay=0.9,
+    )
+
+
+SEEDS = (0, 1, 2)
+HEADS = ("memory_head/shrinkage", "query_head/selection")
+COSINE = ("cosine", "temperature=0.05")  # as sharp as the dot product of these weights
+SIMILARITIES = (
+    Variant("dot-product", EveryNth(5), training=_training("dot-product"), seeds=SEEDS),
+    Variant("negative-l2", EveryNth(5), training=_training("negative-l2"), seeds=SEEDS),
+    Variant(
+        "anisotropic-l2",
+        EveryNth(5),
+        training=_training("anisotropic-l2", anew=HEADS),
+        seeds=SEEDS,
+    ),
+    Variant("cosine", EveryNth(5), training=_training(*COSINE, anew=("similarity",)), seeds=SEEDS),
+)
+
+
 def get_study() -> Study:
     """Returns the study; paths are relative to DIR."""
     return Study(
-        variants=(*RULES, *READS),
+        variants=(*RULES, *READS, *SIMILARITIES),
         videos=(
             DataSet(
                 "held-back",
