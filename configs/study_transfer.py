@@ -7,21 +7,21 @@ followed. What docs/study.md says of rules, reads and similarities is from here.
 on two CPU cores; what is done is kept.
 """
 
+import dataclasses
 from pathlib import Path
 
 from stm_jax.data.config import DataConfig
 from stm_jax.data.sources import Photographs, Videos
-from stm_jax.memory import Dam4Sam, EveryNth, Fifo, First, Previous, Recent, Samurai, XMem
+from stm_jax.memory import Dam4Sam, EveryNth, Fifo, First, Previous, Samurai, XMem
 from stm_jax.reads import Kernelized, TopK
 from stm_jax.study import DataSet, Drawn, Study, Variant
 from stm_jax.synthetic.config import SyntheticConfig
 from stm_jax.train.config import StageConfig, TrainConfig
 
 HELD_BACK = ("bear", "car-turn", "dance-jump", "horsejump-low", "motorbike", "swing")
-VANISHING = SyntheticConfig(
-    frames=50, height=144, width=256, look_alikes=0, seen=(12, 30), away=(5, 20)
-)
-ALIKE = SyntheticConfig(frames=40, height=144, width=256, look_alikes=1, away=(0, 0))
+SMALL = SyntheticConfig(height=144, width=256, objects=1)
+VANISHING = dataclasses.replace(SMALL, frames=36, look_alikes=0, seen=(6, 15), away=(5, 15))
+ALIKE = dataclasses.replace(SMALL, frames=24, look_alikes=2, away=(0, 0))
 
 RULES = (
     Variant("every-5th", EveryNth(5)),
@@ -32,15 +32,12 @@ RULES = (
     Variant("dam4sam", Dam4Sam()),
     Variant("samurai", Samurai()),
     Variant("xmem", XMem()),
-    Variant("recent", Recent()),
 )
 READS = (
     Variant("every-5th-kernelized", EveryNth(5), Kernelized()),
     Variant("every-5th-top-k", EveryNth(5), TopK()),
     Variant("dam4sam-kernelized", Dam4Sam(), Kernelized()),
     Variant("dam4sam-top-k", Dam4Sam(), TopK()),
-    Variant("fifo-kernelized", Fifo(frames=5), Kernelized()),
-    Variant("fifo-top-k", Fifo(frames=5), TopK()),
 )
 
 
@@ -103,8 +100,8 @@ def get_study() -> Study:
                 sequences=HELD_BACK,
                 size=192,
             ),
-            Drawn("vanishing", videos=6, knobs=VANISHING),
-            Drawn("look-alikes", videos=6, knobs=ALIKE),
+            Drawn("vanishing", videos=10, knobs=VANISHING),
+            Drawn("look-alikes", videos=8, knobs=ALIKE),
         ),
         baseline="every-5th",
     )
