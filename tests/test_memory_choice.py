@@ -14,7 +14,6 @@ import pytest
 
 import stm_jax.infer.averaged
 from stm_jax import catalogue, memory, reads, similarities
-from stm_jax.benchmark.variant_list import VARIANTS
 from stm_jax.catalogue import (
     PACKAGES,
     READS,
@@ -36,6 +35,7 @@ from stm_jax.reads import Dense, Kernelized, Regional, TopK
 from stm_jax.reads.protocol import Read
 from stm_jax.similarities import Cosine, NegativeL2
 from stm_jax.similarities.protocol import Similarity
+from stm_jax.study.variants import VARIANTS
 from tests.test_clips import root  # noqa: F401, a fixture
 
 MEMORIES, ALL_READS, ALL_SIMILARITIES = (entries(*packages) for packages in PACKAGES.values())
@@ -348,7 +348,7 @@ print(catalogue.help_of("similarity"))
 for package in (catalogue.RULES, catalogue.READS, catalogue.SIMILARITIES):
     print(catalogue.table_of(package))
 assert "jax" not in sys.modules, "the help waits for JAX"
-from stm_jax.benchmark.variant_list import VARIANTS
+from stm_jax.study.variants import VARIANTS
 print(catalogue.chosen(("oldest-goes", "patience=3"), ("all-alike",), 5))
 print(*VARIANTS, sep="\\n")
 import dataclasses

@@ -6,7 +6,6 @@ import xml.etree.ElementTree
 
 import pytest
 
-from stm_jax.benchmark.variant_list import Variant
 from stm_jax.eval.davis import ObjectScores
 from stm_jax.eval.scores import Scores, scores_to_json
 from stm_jax.memory import EveryNth, First, Reservoir
@@ -14,6 +13,7 @@ from stm_jax.study.config import DataSet, Study
 from stm_jax.study.page import curves, write_study_page
 from stm_jax.study.pieces import Plan
 from stm_jax.study.table import BINS, COLUMNS, Curve, Table, table_of
+from stm_jax.study.variants import Variant
 
 EASY = {"area": 0.1, "motion": 0.0, "hidden": 0, "gone": 0, "alike": 0.0}
 HARD = EASY | {"gone": 30, "hidden": 30}

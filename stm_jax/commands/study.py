@@ -39,6 +39,8 @@ class Study:
     results: ResultOptions
     data: pathlib.Path = pathlib.Path()
     """The folder that the study's paths are relative to."""
+    keep_masks: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Keep all masks, in DIR/masks/VARIANT/seed-N/VIDEOS/VIDEO."""
     workers: int | None = None
     """Processes of this machine; one for every four cores if it is not given."""
     scheduler: str | None = None
@@ -62,8 +64,10 @@ class Study:
         from stm_jax.study.folder import StudyFolder
 
         study = load_study(file, data)
-        folder = StudyFolder(self.results.out.resolve())
-        check_outputs(_inputs(study, file), folder=folder.path, names=("pieces", "trainings"))
+        folder = StudyFolder(self.results.out.resolve(), self.keep_masks)
+        check_outputs(
+            _inputs(study, file), folder=folder.path, names=("pieces", "trainings", "masks")
+        )
         with folder.claimed():
             folder.begin(self.results.overwrite)
             _draw(study, folder, workers)
@@ -86,7 +90,9 @@ class Study:
 
         precision: Any = jax.config.values["jax_default_matmul_precision"]
         plan = plan_study(study, all_sequences(study, folder), precision)
-        place = Workplace(file, hash_of_file(file), data, folder.path, precision, code_of())
+        place = Workplace(
+            *(file, hash_of_file(file), data, folder.path, precision, code_of()), self.keep_masks
+        )
         with FrameProgress(None) as progress:
             told = _Telling(study, plan, folder, place, progress)
             address = self.scheduler

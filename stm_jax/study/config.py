@@ -7,12 +7,12 @@ import re
 from collections import Counter
 from typing import Any, Literal
 
-from stm_jax.benchmark.variant_list import Variant
 from stm_jax.catalogue import answer_of, chosen_similarity
 from stm_jax.checks import MOST_PIXELS, check_types, shown, within
 from stm_jax.data.benchmarks import Protocol
 from stm_jax.errors import InputError
 from stm_jax.memory.protocol import Memory
+from stm_jax.study.variants import Variant
 from stm_jax.synthetic.config import SyntheticConfig
 from stm_jax.train.checks import check_train
 from stm_jax.train.config import TrainConfig

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from stm_jax.files import write_whole
 from stm_jax.report.one_file import one_file
-from stm_jax.report.page_of_variants import scatter, table
+from stm_jax.report.variant_table import scatter, table
 from stm_jax.study.config import Study
 from stm_jax.study.table import BINS, COLUMNS, Curve, Group, Table
 from stm_jax.text import utf_8

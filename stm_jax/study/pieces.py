@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from stm_jax.benchmark.sequences import hash_of_data, hash_of_truths
-from stm_jax.benchmark.variant_list import Variant
 from stm_jax.catalogue import chosen_memory, chosen_read, chosen_similarity, noted
 from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.json_files import parse_json
 from stm_jax.study import depends
 from stm_jax.study.config import DataSet, Study, with_seed
+from stm_jax.study.variants import Variant
 from stm_jax.train.config import TrainConfig
 from stm_jax.train.run_config import FREE
 

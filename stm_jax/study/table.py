@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from stm_jax.benchmark.variant_list import Variant
 from stm_jax.eval.scores import Key, Scores, scores_from_json
 from stm_jax.study.attributes import ATTRIBUTES
 from stm_jax.study.config import Study
 from stm_jax.study.interval import difference, mean_of
 from stm_jax.study.pieces import Place, Plan
+from stm_jax.study.variants import Variant
 
 COLUMNS = {
     "variant": "Variant",
