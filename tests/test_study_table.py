@@ -96,6 +96,26 @@ def test_curves_say_when_and_groups_say_which_objects_are_lost():
     assert groups["videos of b"].j_and_f["base"] == pytest.approx(0.85)
 
 
+def test_groups_are_compared_over_their_own_objects():
+    table = table_of(STUDY, *made_up())
+    groups = {each.name: each for each in table.groups}
+    drawn = table.rows[1]
+    of_all = groups["all"].differences["drawn"]
+    assert [round(value or 0, 4) for value in of_all] == [
+        drawn[name] for name in ("difference", "low", "high")
+    ]
+    # Hard objects are in two videos, one each: seed 0 of `drawn` is better by 0.2, seed 1 by 0.25.
+    assert groups["absence"].differences["drawn"] == pytest.approx((0.225, 0.2, 0.25))
+    assert groups["absence"].differences["<first>"] == pytest.approx((0, 0, 0))
+    assert groups["videos of b"].differences["drawn"] == (0.0, None, None)  # one video
+    assert "base" not in groups["absence"].differences
+    assert groups["absence"].rows() == [
+        ["absence", 2, "base", 0.5, None, None, None],
+        ["absence", 2, "drawn", 0.725, 0.225, 0.2, 0.25],
+        ["absence", 2, "<first>", 0.5, 0.0, 0.0, 0.0],
+    ]
+
+
 def test_a_variant_is_in_the_table_once_all_its_pieces_are_done():
     plan, results = made_up()
     del results[plan.followings["base", 0, ("b", "one")]]
@@ -115,6 +135,7 @@ def test_the_page_is_whole_and_no_name_becomes_markup(tmp_path):
     reader.feed(page)
     for text in ("absence", "videos of b", "it is out of sight for five frames or more in a row"):
         assert text in texts
+    assert "+0.225 [+0.200, +0.250]" in texts  # of the absent
     assert page.count("<svg") == 3
 
 

@@ -29,9 +29,9 @@ CORES_A_WORKER = 4
 class Study:
     """Run a study: train and measure variants of the memory, its read and the similarity.
 
-    Writes DIR/study.csv and DIR/study.html, of the variants that are done, and DIR/pieces/, a file
-    for each training and each video followed. The same command goes on where it was stopped or
-    killed; after a change of the study only what depends on it is done again.
+    Writes DIR/study.csv, DIR/groups.csv and DIR/study.html, of the variants that are done, and
+    DIR/pieces/, a file for each training and each video followed. The same command goes on where
+    it was stopped or killed; after a change of the study only what depends on it is done again.
     """
 
     file: tyro.conf.Positional[pathlib.Path]
@@ -166,13 +166,15 @@ class _Telling:
     def write(self) -> None:
         """Writes what is known of the variants that are done."""
         from stm_jax.study.page import write_study_page
-        from stm_jax.study.table import COLUMNS, table_of
+        from stm_jax.study.table import COLUMNS, GROUP_COLUMNS, table_of
 
         self._table = table = table_of(self._study, self._plan, self._results)
         if not table.rows:
             return
         rows = [list(COLUMNS), *([row[c] for c in COLUMNS] for row in table.rows)]
         write_csv(self._folder.csv, rows)
+        of_groups = [row for group in table.groups for row in group.rows()]
+        write_csv(self._folder.groups, [list(GROUP_COLUMNS), *of_groups])
         write_study_page(self._folder.page, self._study, table)
 
     def end(self) -> None:

@@ -15,7 +15,7 @@ from stm_jax.study.depends import hash_of_text
 from stm_jax.study.pieces import Piece
 from stm_jax.version import __version__
 
-RESULTS = ("study.csv", "study.html")
+RESULTS = ("study.csv", "groups.csv", "study.html")
 PIECES, TRAININGS, DRAWN, MASKS = "pieces", "trainings", "drawn", "masks"
 UNFINISHED = "unfinished"
 WEIGHTS = "weights"  # the hash of a training's, in its result
@@ -36,7 +36,7 @@ class StudyFolder:
 
     def __init__(self, path: pathlib.Path, keep_masks: bool = False) -> None:
         self.path, self.keep_masks = path, keep_masks
-        self.csv, self.page = (path / name for name in RESULTS)
+        self.csv, self.groups, self.page = (path / name for name in RESULTS)
 
     def claimed(self) -> AbstractContextManager[None]:
         """Has the folder for this process alone, and those that work for it."""
