@@ -368,7 +368,11 @@ def test_damaged_frame_keeps_what_is_done_before_it(inputs_copy, tmp_path, capsy
 
 
 def test_frames_are_not_held(inputs, tmp_path, monkeypatch):
-    """The command lets every frame go before it reads many more: a video may be of any length."""
+    """The command lets every frame go before it reads many more: a video may be of any length.
+
+    How many it holds depends on how its threads meet: what is read ahead, the one at hand, and
+    those that steps which are still computed read from.
+    """
     alive, most = weakref.WeakSet(), []
 
     class Counted(np.ndarray):
@@ -391,4 +395,4 @@ def test_frames_are_not_held(inputs, tmp_path, monkeypatch):
 
     monkeypatch.setattr("stm_jax.commands.shared.options.open_frames", lambda path: Long)
     assert run(inputs, tmp_path / "out") == 0
-    assert len(most) == 40 and max(most) <= 4
+    assert len(most) == 40 and max(most) <= 8
