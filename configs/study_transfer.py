@@ -22,6 +22,9 @@ HELD_BACK = ("bear", "car-turn", "dance-jump", "horsejump-low", "motorbike", "sw
 SMALL = SyntheticConfig(height=144, width=256, objects=1)
 VANISHING = dataclasses.replace(SMALL, frames=36, look_alikes=0, seen=(6, 15), away=(5, 15))
 ALIKE = dataclasses.replace(SMALL, frames=24, look_alikes=2, away=(0, 0))
+CHANGING = dataclasses.replace(
+    SMALL, frames=48, look_alikes=0, away=(0, 0), scale=2.5, turn=150, bend=2, light=0.4
+)
 
 RULES = (
     Variant("every-5th", EveryNth(5)),
@@ -102,6 +105,7 @@ def get_study() -> Study:
             ),
             Drawn("vanishing", videos=10, knobs=VANISHING),
             Drawn("look-alikes", videos=8, knobs=ALIKE),
+            Drawn("changing", videos=8, knobs=CHANGING),
         ),
         baseline="every-5th",
     )
