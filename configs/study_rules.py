@@ -2,8 +2,8 @@
 
     stm-jax study configs/study_rules.py --out runs/study_rules
 
-Objects vanish for up to 20 frames, so the previous frame alone should not do. Takes a minute or two
-on two CPU cores, most of it for compiling.
+Objects vanish for up to 20 frames, so the previous frame alone should not do. Takes three minutes
+on two CPU cores.
 """
 
 from stm_jax.memory import EveryNth, Fifo, First, Previous
@@ -22,6 +22,6 @@ def get_study() -> Study:
             Variant("previous", Previous()),
             Variant("fifo", Fifo(frames=3)),
         ),
-        videos=(Drawn("vanishing", videos=4, knobs=KNOBS),),
+        videos=(Drawn("vanishing", videos=8, knobs=KNOBS),),
         baseline="every-5th",
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 import tyro
 
-from stm_jax import commands
+from stm_jax import commands, moved
 from stm_jax.catalogue import name_of
 from stm_jax.errors import InputError
 from stm_jax.runtime.freed_memory import keep_freed_memory
@@ -60,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _chosen(words: Sequence[str]) -> Any:
+    if words and words[0] in moved.COMMANDS:
+        raise InputError(moved.COMMANDS[words[0]])
     with in_one_line(" ".join(["stm-jax", *(word for word in words[:1] if word in COMMANDS)])):
         return tyro.extras.subcommand_cli_from_dict(
             COMMANDS,

@@ -1,4 +1,4 @@
-"""Modules by the names that they had until 0.1.0: importing one warns, and gives what is there now.
+"""What had another name until 0.1.0: importing such a module warns, and gives what is there now.
 
 To be removed with 0.3.
 """
@@ -28,11 +28,19 @@ MODULES = {
     "memory.memory": "memory.protocol",
     "memory.choice": "catalogue",
     "memory.rules_scored": "memory.rules",
+    "benchmark.variant_list": "study.variants",
 }
 """From the old name to the new, below stm_jax."""
 
 OF_CONFIG = ("data.config", "data.sources", "train.config")
 """Where the names are that `stm_jax.config` had."""
+
+
+COMMANDS = {
+    "variants": "`stm-jax variants` is a study now: `stm-jax study configs/study_variants.py --data"
+    " DATA --out DIR`; change that file for other sequences or another data set"
+}
+"""What is said instead of a command that is gone."""
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -128,8 +128,8 @@ def test_a_file_with_a_mistake_is_one_line(tmp_path, content, told):
 
 
 def test_a_file_may_print(tmp_path):
-    (tmp_path / "own.py").write_text("print('hello')\ndef get_variants():\n    return 3\n")
-    assert answer_of(tmp_path / "own.py", "get_variants") == 3
+    (tmp_path / "own.py").write_text("print('hello')\ndef get_study():\n    return 3\n")
+    assert answer_of(tmp_path / "own.py", "get_study") == 3
 
 
 def test_the_paths_of_a_configuration_are_below_a_root(root):  # noqa: F811

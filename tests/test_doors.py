@@ -98,6 +98,6 @@ def test_the_design_names_the_doors_and_they_are_there():
         *("writing_whole", "load_whole", "printable", "checked_frame", "checked_mask"),
     } - named
     assert not missing
-    known = everything | {"get_config", "get_study", "get_variants", "InputError"}
+    known = everything | {"get_config", "get_study", "InputError"}
     words = {name for name in named if "_" in name and not name.startswith("test_")}
     assert words <= known | {path.stem for path in PACKAGE.rglob("*.py")} | {"stm_jax"}

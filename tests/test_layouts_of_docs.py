@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from stm_jax.data.benchmarks import benchmark_sequences
+from stm_jax.data.coco import compressed, runs_of
 from stm_jax.data.masks import write_mask
 from stm_jax.data.sources import Coco, Davis, Photographs, Videos, YoutubeVos
 from stm_jax.errors import InputError
@@ -51,6 +52,25 @@ def with_outlines(root: pathlib.Path) -> pathlib.Path:
     return root
 
 
+def with_lists(root: pathlib.Path, protocol: str) -> None:
+    """Writes what LVOS and BURST have in files of their own: one object, in every frame."""
+    if protocol == "lvos":
+        span = {"frame_range": {"start": "00000001", "end": "00000006", "frame_nums": 2}}
+        videos = {"calm": {"objects": {"1": span}}}
+        (root / "valid/valid_meta.json").write_text(json.dumps({"videos": videos}))
+    if protocol == "burst":
+        names = ["frame0001.jpg", "frame0002.jpg"]
+        shown = {"1": {"rle": compressed(runs_of(MASK)), "is_gt": True}}
+        video = {
+            **{"id": 1, "dataset": "AVA", "seq_name": "sit", "width": 48, "height": 32, "fps": 30},
+            **{"neg_category_ids": [], "not_exhaustive_category_ids": []},
+            **{"all_image_paths": names, "annotated_image_paths": names},
+            **{"track_category_ids": {"1": 4}, "segmentations": [shown, shown]},
+        }
+        content = {"categories": [{"id": 4, "name": "cat"}], "split": "val", "sequences": [video]}
+        (root / "annotations/val/all_classes.json").write_text(json.dumps(content))
+
+
 def pictures_in(tree: str, folders: tuple[str, ...]) -> list[str]:
     """Returns the names, without suffix, of the files that a tree has below one of the folders."""
     found, above = [], []
@@ -64,7 +84,7 @@ def pictures_in(tree: str, folders: tuple[str, ...]) -> list[str]:
 def test_every_kind_of_source_and_protocol_has_its_tree():
     named = {name for names, _ in TREES for name in names.split(", ")}
     assert named >= {"Videos", "folder", "YoutubeVos", "youtube-vos", "Davis", "davis2017"}
-    assert named >= {"Photographs", "Coco"}
+    assert named >= {"Photographs", "Coco", "mose", "lvos", "vost", "burst", "long-video"}
 
 
 @pytest.mark.parametrize("names, tree", TREES, ids=[f"{n}-{i}" for i, (n, _) in enumerate(TREES)])
@@ -90,9 +110,10 @@ def test_a_tree_is_read_as_the_page_says(names, tree, tmp_path):
             assert annotated == pictures_in(tree, ("Annotations",))
             np.testing.assert_array_equal(videos[0].samples[0].read_with_object()[1], MASK)
         else:
+            with_lists(root, name)
             sequences = benchmark_sequences(root, name, "val")
             frames = [path.stem for sequence in sequences for path in sequence.frames]
-            assert frames == pictures_in(tree, ("JPEGImages",))
+            assert frames == pictures_in(tree, ("JPEGImages", "JPEGImages_10fps", "frames"))
             assert all(sequence.given == {0: (1,)} for sequence in sequences)
 
 

@@ -12,7 +12,6 @@ import pytest
 
 import stm_jax.infer.averaged
 from stm_jax import catalogue, memory, reads, similarities
-from stm_jax.benchmark.variant_list import VARIANTS
 from stm_jax.catalogue import (
     PACKAGES,
     READS,
@@ -34,6 +33,7 @@ from stm_jax.reads import Dense, Kernelized, Regional, TopK
 from stm_jax.reads.protocol import Read
 from stm_jax.similarities import Cosine, NegativeL2
 from stm_jax.similarities.protocol import Similarity
+from stm_jax.study.variants import VARIANTS
 from tests.test_clips import root  # noqa: F401, a fixture
 
 MEMORIES, ALL_READS, ALL_SIMILARITIES = (entries(*packages) for packages in PACKAGES.values())

@@ -5,6 +5,7 @@ import importlib
 import pytest
 
 import stm_jax
+from stm_jax.cli import main
 from stm_jax.data.sources import Videos
 from stm_jax.moved import MODULES
 from tests.test_clips import root  # noqa: F401, a fixture
@@ -41,3 +42,10 @@ def test_the_functions_of_sources_are_methods(root):  # noqa: F811
 def test_nothing_else_is_found():
     with pytest.raises(ImportError):
         importlib.import_module("stm_jax.viz.nonsense")
+
+
+def test_a_command_that_is_gone_says_what_there_is(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["variants", "DAVIS", "--protocol", "davis2016", "--out", "runs"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "`stm-jax variants` is a study now: `stm-jax study configs/study_variants.py" in line

@@ -144,7 +144,7 @@ print(catalogue.help_of("similarity"))
 for package in (catalogue.RULES, catalogue.READS, catalogue.SIMILARITIES):
     print(catalogue.table_of(package))
 assert "jax" not in sys.modules, "the help waits for JAX"
-from stm_jax.benchmark.variant_list import VARIANTS
+from stm_jax.study.variants import VARIANTS
 print(catalogue.chosen(("oldest-goes", "patience=3"), ("all-alike",), 5))
 print(*VARIANTS, sep="\\n")
 import dataclasses

@@ -188,7 +188,6 @@ def test_a_run_folder_may_have_results_beside_its_weights(tmp_path):
         "evaluate {d}/davis/Annotations/480p --dataset {d}/davis --protocol davis2017"
         " --csv {t}/a --html {t}/a",
         "benchmark-dataset {d}/davis --protocol davis2017 --out {d}/davis/out",
-        "variants {d}/davis --protocol davis2017 --out {d}/davis",
         "segment {d}/davis/JPEGImages/480p/ant --mask {d}/mask.png"
         " --out {d}/davis/JPEGImages/480p/ant/out",
         "attention {d}/video.mp4 --mask {d}/mask.png --frame 1 --pixel 0 0 --out {d}/mask.png",

@@ -150,3 +150,14 @@ def test_a_memory_that_needs_the_length_says_so():
     segmenter = Segmenter(lively_model(), memory=EvenlySpread())
     with pytest.raises(InputError, match="EvenlySpread needs the length of the video"):
         segmenter.start(FRAMES[0], MASK)
+
+
+def test_the_memory_takes_what_its_shapes_say():
+    frame, mask = np.zeros((32, 48, 3), np.uint8), np.eye(32, 48, dtype=np.uint8)
+    segmenter = Segmenter(lively_model(), memory=First(frames=2))
+    segmenter.start(frame, mask)
+    config = lively_model().config
+    # 4 slots, the next capacity, of 2x3 positions with key and value in float32 and a region;
+    # and for each slot 2 flags and 4 numbers.
+    position = 4 * (config.key_channels + config.value_channels) + 1
+    assert segmenter.memory_bytes == 4 * (6 * position + 2 * 1 + 4 * 4)

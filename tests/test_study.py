@@ -1,6 +1,7 @@
 """`stm-jax study` from end to end: what it finds, and that killing it changes nothing."""
 
 import csv
+import dataclasses
 import json
 import pathlib
 import signal
@@ -13,10 +14,18 @@ from stm_jax.data.image_files import read_rgb
 from stm_jax.data.masks import read_mask
 from stm_jax.errors import InputError
 from stm_jax.eval.davis import mean_over_objects, score_sequence
+from stm_jax.files import hash_of_file
 from stm_jax.infer.segmenter import Segmenter
-from stm_jax.memory import EveryNth, Fifo
+from stm_jax.memory import EveryNth, Fifo, First
+from stm_jax.reads import TopK
 from stm_jax.study import engine
+from stm_jax.study.config import load_study
+from stm_jax.study.depends import code_of
+from stm_jax.study.folder import StudyFolder
+from stm_jax.study.pieces import plan_study
+from stm_jax.study.work import Workplace, all_sequences, run_piece
 from tests import study_runs
+from tests.lively import lively_model
 from tests.study_runs import (
     DaskCluster,
     finish,
@@ -85,6 +94,45 @@ def test_what_it_finds_is_what_its_parts_find(folder, whole):
     assert all(0 < each < 60 for pair in times for each in pair)
     page = (whole / "study.html").read_text()
     assert "Where the objects are lost" in page and "every object that is scored" in page
+
+
+PLAIN = """
+from pathlib import Path
+from stm_jax.memory import First
+from stm_jax.reads import TopK
+from stm_jax.study import DataSet, Study, Variant
+
+def get_study():
+    videos = (DataSet("davis", Path("davis"), "davis2017", sequences=("ant",), size=16),)
+    variants = (Variant("first", First(frames=2), TopK(3)),)
+    return Study(variants, videos, "first", "tiny.safetensors")
+"""
+
+
+def test_masks_stay_if_asked_and_are_those_of_memory_read_and_size(folder, tmp_path):
+    (tmp_path / "study.py").write_text(PLAIN)
+    file, out = tmp_path / "study.py", StudyFolder(tmp_path / "out", keep_masks=True)
+    study = load_study(file, folder)
+    out.begin(overwrite=False)
+    plan = plan_study(study, all_sequences(study, out), "highest")
+    piece = plan.pieces[plan.followings["first", 0, ("davis", "ant")]]
+    place = Workplace(file, hash_of_file(file), folder, out.path, "highest", code_of())
+    found = run_piece(place, piece)
+    assert "result" in found and not out.kept_masks_of(piece).exists()
+    assert out.result_of(piece) is None  # for its masks are gone
+    again = run_piece(dataclasses.replace(place, keep_masks=True), piece)
+    assert again["result"] == found["result"] and out.result_of(piece) == again
+
+    segmenter = Segmenter(lively_model(), memory=First(frames=2), read=TopK(3), short_side=16)
+    frames = [read_rgb(path) for path in sorted((folder / "davis/JPEGImages/480p/ant").iterdir())]
+    mask = read_mask(folder / "davis/Annotations/480p/ant/00000.png")
+    expected = [segmenter.start(frames[0], mask, length=len(frames))]
+    expected += [segmenter.step(frame) for frame in frames[1:]]
+    kept = [read_mask(p) for p in sorted(out.path.glob("masks/first/seed-0/davis/ant/*.png"))]
+    assert np.array_equal(kept, expected)
+    assert found["result"]["memory_bytes"] == segmenter.memory_bytes
+    out.begin(overwrite=True)
+    assert not out.kept_masks_of(piece).exists()
 
 
 def test_a_study_that_is_killed_and_stopped_ends_with_the_same_table(folder, whole):

@@ -6,7 +6,6 @@ import xml.etree.ElementTree
 
 import pytest
 
-from stm_jax.benchmark.variant_list import Variant
 from stm_jax.eval.davis import ObjectScores
 from stm_jax.eval.scores import Scores, scores_to_json
 from stm_jax.memory import EveryNth, First, Reservoir
@@ -14,6 +13,7 @@ from stm_jax.study.config import DataSet, Study
 from stm_jax.study.page import curves, write_study_page
 from stm_jax.study.pieces import Plan
 from stm_jax.study.table import BINS, COLUMNS, Curve, Table, table_of
+from stm_jax.study.variants import Variant
 
 EASY = {"area": 0.1, "motion": 0.0, "hidden": 0, "gone": 0, "alike": 0.0}
 HARD = EASY | {"gone": 30, "hidden": 30}
@@ -96,6 +96,26 @@ def test_curves_say_when_and_groups_say_which_objects_are_lost():
     assert groups["videos of b"].j_and_f["base"] == pytest.approx(0.85)
 
 
+def test_groups_are_compared_over_their_own_objects():
+    table = table_of(STUDY, *made_up())
+    groups = {each.name: each for each in table.groups}
+    drawn = table.rows[1]
+    of_all = groups["all"].differences["drawn"]
+    assert [round(value or 0, 4) for value in of_all] == [
+        drawn[name] for name in ("difference", "low", "high")
+    ]
+    # Hard objects are in two videos, one each: seed 0 of `drawn` is better by 0.2, seed 1 by 0.25.
+    assert groups["absence"].differences["drawn"] == pytest.approx((0.225, 0.2, 0.25))
+    assert groups["absence"].differences["<first>"] == pytest.approx((0, 0, 0))
+    assert groups["videos of b"].differences["drawn"] == (0.0, None, None)  # one video
+    assert "base" not in groups["absence"].differences
+    assert groups["absence"].rows() == [
+        ["absence", 2, "base", 0.5, None, None, None],
+        ["absence", 2, "drawn", 0.725, 0.225, 0.2, 0.25],
+        ["absence", 2, "<first>", 0.5, 0.0, 0.0, 0.0],
+    ]
+
+
 def test_a_variant_is_in_the_table_once_all_its_pieces_are_done():
     plan, results = made_up()
     del results[plan.followings["base", 0, ("b", "one")]]
@@ -115,6 +135,7 @@ def test_the_page_is_whole_and_no_name_becomes_markup(tmp_path):
     reader.feed(page)
     for text in ("absence", "videos of b", "it is out of sight for five frames or more in a row"):
         assert text in texts
+    assert "+0.225 [+0.200, +0.250]" in texts  # of the absent
     assert page.count("<svg") == 3
 
 

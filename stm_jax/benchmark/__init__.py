@@ -1,1 +1,1 @@
-"""Segmenting and scoring whole data sets, and comparing variants on them."""
+"""Segmenting and scoring whole data sets."""

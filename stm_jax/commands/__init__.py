@@ -16,4 +16,3 @@ from stm_jax.commands.segment import Segment as Segment
 from stm_jax.commands.study import Study as Study
 from stm_jax.commands.synthetic import Synthetic as Synthetic
 from stm_jax.commands.train import Train as Train
-from stm_jax.commands.variants import Variants as Variants

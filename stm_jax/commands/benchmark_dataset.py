@@ -28,8 +28,6 @@ from stm_jax.version import __version__, versions
 
 if TYPE_CHECKING:
     from stm_jax.eval.scores import Scores
-    from stm_jax.memory.protocol import Memory
-    from stm_jax.reads.protocol import Read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,10 +60,6 @@ class BenchmarkDataset:
             KeyboardInterrupt: Stopped by Ctrl-C or SIGTERM; sequences that are done are kept.
             OSError: A result cannot be written.
         """
-        self.run_with()
-
-    def run_with(self, variant: "tuple[Memory, Read | None] | None" = None) -> None:
-        """Runs the command with this memory and read, or with those that the options choose."""
         self._check_options()
         sequences = self.data.of(self.data.root)
         check_outputs(
@@ -82,7 +76,7 @@ class BenchmarkDataset:
 
         if self.devices > len(jax.local_devices()):
             raise InputError(f"--devices is {self.devices}: there are {len(jax.local_devices())}")
-        model = self.model.load(variant)
+        model = self.model.load()
         folder = BenchmarkFolder(
             self.results.out,
             self._settings(model, sequences),

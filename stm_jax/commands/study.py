@@ -29,9 +29,9 @@ CORES_A_WORKER = 4
 class Study:
     """Run a study: train and measure variants of the memory, its read and the similarity.
 
-    Writes DIR/study.csv and DIR/study.html, of the variants that are done, and DIR/pieces/, a file
-    for each training and each video followed. The same command goes on where it was stopped or
-    killed; after a change of the study only what depends on it is done again.
+    Writes DIR/study.csv, DIR/groups.csv and DIR/study.html, of the variants that are done, and
+    DIR/pieces/, a file for each training and each video followed. The same command goes on where
+    it was stopped or killed; after a change of the study only what depends on it is done again.
     """
 
     file: tyro.conf.Positional[pathlib.Path]
@@ -39,6 +39,8 @@ class Study:
     results: ResultOptions
     data: pathlib.Path = pathlib.Path()
     """The folder that the study's paths are relative to."""
+    keep_masks: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Keep all masks, in DIR/masks/VARIANT/seed-N/VIDEOS/VIDEO."""
     workers: int | None = None
     """Processes of this machine; one for every four cores if it is not given."""
     scheduler: str | None = None
@@ -62,8 +64,10 @@ class Study:
         from stm_jax.study.folder import StudyFolder
 
         study = load_study(file, data)
-        folder = StudyFolder(self.results.out.resolve())
-        check_outputs(_inputs(study, file), folder=folder.path, names=("pieces", "trainings"))
+        folder = StudyFolder(self.results.out.resolve(), self.keep_masks)
+        check_outputs(
+            _inputs(study, file), folder=folder.path, names=("pieces", "trainings", "masks")
+        )
         with folder.claimed():
             folder.begin(self.results.overwrite)
             _draw(study, folder, workers)
@@ -86,7 +90,9 @@ class Study:
 
         precision: Any = jax.config.values["jax_default_matmul_precision"]
         plan = plan_study(study, all_sequences(study, folder), precision)
-        place = Workplace(file, hash_of_file(file), data, folder.path, precision, code_of())
+        place = Workplace(
+            *(file, hash_of_file(file), data, folder.path, precision, code_of()), self.keep_masks
+        )
         with FrameProgress(None) as progress:
             told = _Telling(study, plan, folder, place, progress)
             address = self.scheduler
@@ -160,13 +166,15 @@ class _Telling:
     def write(self) -> None:
         """Writes what is known of the variants that are done."""
         from stm_jax.study.page import write_study_page
-        from stm_jax.study.table import COLUMNS, table_of
+        from stm_jax.study.table import COLUMNS, GROUP_COLUMNS, table_of
 
         self._table = table = table_of(self._study, self._plan, self._results)
         if not table.rows:
             return
         rows = [list(COLUMNS), *([row[c] for c in COLUMNS] for row in table.rows)]
         write_csv(self._folder.csv, rows)
+        of_groups = [row for group in table.groups for row in group.rows()]
+        write_csv(self._folder.groups, [list(GROUP_COLUMNS), *of_groups])
         write_study_page(self._folder.page, self._study, table)
 
     def end(self) -> None:

@@ -7,12 +7,12 @@ import re
 from collections import Counter
 from typing import Any, Literal
 
-from stm_jax.benchmark.variant_list import Variant
 from stm_jax.catalogue import answer_of, chosen_similarity
 from stm_jax.checks import MOST_PIXELS, check_types, shown, within
 from stm_jax.data.benchmarks import Protocol
 from stm_jax.errors import InputError
 from stm_jax.memory.protocol import Memory
+from stm_jax.study.variants import Variant
 from stm_jax.synthetic.config import SyntheticConfig
 from stm_jax.train.checks import check_train
 from stm_jax.train.config import TrainConfig
@@ -32,6 +32,7 @@ class DataSet:
         protocol: How it lies there, what is given and what is scored.
         split: Of it.
         sequences: Only these; () for all.
+        size: Follow at this short side in pixels; None for the frames' own.
     """
 
     name: str
@@ -39,6 +40,7 @@ class DataSet:
     protocol: Protocol
     split: str = "val"
     sequences: tuple[str, ...] = ()
+    size: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +70,6 @@ class Study:
         baseline: The name of the variant that the others are compared with.
         weights: Of the variants that do not train, and what a training starts from that names
             neither `model` nor `start_from`: a bundled name, a .safetensors file, a run's folder.
-        size: Follow at this short side in pixels; None for the frames' own.
         dtype: What following computes in.
     """
 
@@ -76,7 +77,6 @@ class Study:
     videos: tuple[DataSet | Drawn, ...]
     baseline: str
     weights: str = "stm-r18"
-    size: int | None = None
     dtype: Literal["float32", "bfloat16"] = "float32"
 
 
@@ -126,6 +126,8 @@ def _checked(study: Study, where: str) -> Study:
                 within(f"{item.name}.videos", item.videos, 1, 10_000)
                 within(f"{item.name}.seed", item.seed, 0, MOST_SEED)
                 item.knobs.check()
+            elif item.size is not None:
+                within(f"{item.name}.size", item.size, 16, MOST_PIXELS)
         for variant in study.variants:
             _check_variant(variant)
         names = [each.name for each in study.variants]
@@ -135,8 +137,6 @@ def _checked(study: Study, where: str) -> Study:
             )
         if not isinstance(study.weights, str):
             raise InputError(f"weights is {shown(repr(study.weights))}: give a text")
-        if study.size is not None:
-            within("size", study.size, 16, MOST_PIXELS)
         if study.dtype not in ("float32", "bfloat16"):
             raise InputError(f"dtype is {shown(study.dtype)}: give float32 or bfloat16")
     except InputError as error:

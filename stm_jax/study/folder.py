@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+from stm_jax.data.names import written_below
 from stm_jax.files import hash_of_file, remove_unfinished, write_json
 from stm_jax.json_files import read_json
 from stm_jax.runtime.claim import claimed, make_folder, remove_written
@@ -14,9 +15,9 @@ from stm_jax.study.depends import hash_of_text
 from stm_jax.study.pieces import Piece
 from stm_jax.version import __version__
 
-RESULTS = ("study.csv", "study.html")
-PIECES, TRAININGS, DRAWN = "pieces", "trainings", "drawn"
-MASKS = "unfinished"
+RESULTS = ("study.csv", "groups.csv", "study.html")
+PIECES, TRAININGS, DRAWN, MASKS = "pieces", "trainings", "drawn", "masks"
+UNFINISHED = "unfinished"
 WEIGHTS = "weights"  # the hash of a training's, in its result
 WRITTEN = (
     *(f"{PIECES}/{kind}-*.json" for kind in ("training", "attributes", "following")),
@@ -30,11 +31,12 @@ class StudyFolder:
 
     Args:
         path: The folder.
+        keep_masks: Whether the masks of a following stay, and one without them is not done.
     """
 
-    def __init__(self, path: pathlib.Path) -> None:
-        self.path = path
-        self.csv, self.page = (path / name for name in RESULTS)
+    def __init__(self, path: pathlib.Path, keep_masks: bool = False) -> None:
+        self.path, self.keep_masks = path, keep_masks
+        self.csv, self.groups, self.page = (path / name for name in RESULTS)
 
     def claimed(self) -> AbstractContextManager[None]:
         """Has the folder for this process alone, and those that work for it."""
@@ -46,10 +48,12 @@ class StudyFolder:
             remove_written(self.path, WRITTEN)
             for run in (self.path / TRAININGS).glob("training-*"):
                 shutil.rmtree(run)
-        for name in (PIECES, TRAININGS, MASKS):
+            for masks in (self.path / MASKS).glob("*/seed-*"):
+                shutil.rmtree(masks)
+        for name in (PIECES, TRAININGS, UNFINISHED):
             make_folder(self.path / name)
             remove_unfinished(self.path / name)
-        for left in (self.path / MASKS).glob("following-*"):
+        for left in (self.path / UNFINISHED).glob("following-*"):
             shutil.rmtree(left)
 
     def drawn(self, videos: Drawn) -> pathlib.Path:
@@ -67,7 +71,12 @@ class StudyFolder:
 
     def masks_of(self, key: str) -> pathlib.Path:
         """Returns where masks lie until they are scored."""
-        return self.path / MASKS / key
+        return self.path / UNFINISHED / key
+
+    def kept_masks_of(self, piece: Piece) -> pathlib.Path:
+        """Returns the folder of a following's masks if they stay: whole, or not there."""
+        whose = self.path / MASKS / piece.variant / f"seed-{piece.seed}" / piece.videos
+        return written_below(whose, piece.video)
 
     def result_of(self, piece: Piece) -> dict[str, Any] | None:
         """Returns what a piece has given; None if it is not done, or damaged."""
@@ -78,6 +87,8 @@ class StudyFolder:
             weights = self.weights_of(piece.key)
             if not weights.is_file() or hash_of_file(weights) != content["result"].get(WEIGHTS):
                 return None
+        if piece.kind == "following" and self.keep_masks:
+            return content if self.kept_masks_of(piece).is_dir() else None
         return content
 
     def write_result(self, piece: Piece, content: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from stm_jax.files import write_whole
 from stm_jax.report.one_file import one_file
-from stm_jax.report.page_of_variants import scatter, table
+from stm_jax.report.variant_table import scatter, table
 from stm_jax.study.config import Study
 from stm_jax.study.table import BINS, COLUMNS, Curve, Group, Table
 from stm_jax.text import utf_8
@@ -33,7 +33,6 @@ def write_study_page(path: pathlib.Path, study: Study, found: Table) -> None:
     made = {
         "baseline": study.baseline,
         "weights": study.weights,
-        "size": study.size or "as the frames are",
         "dtype": study.dtype,
         "videos": "; ".join(map(repr, study.videos)),
         "devices": ", ".join(found.devices),
@@ -135,8 +134,18 @@ def _groups(groups: Sequence[Group], variants: Sequence[str]) -> str:
     rows = "".join(
         f'<tr><th scope="row" class="text">{html.escape(group.name)}</th>'
         f"<td>{group.objects}</td>"
-        + "".join(f"<td>{group.j_and_f[variant]:.3f}</td>" for variant in variants)
+        + "".join(_cell(group, variant) for variant in variants)
         + "</tr>"
         for group in groups
     )
     return f'<thead><tr><th class="text"></th>{headings}</tr></thead><tbody>{rows}</tbody>'
+
+
+def _cell(group: Group, variant: str) -> str:
+    """Returns J&F of a variant, and below it the difference to the baseline with its interval."""
+    found, below = group.differences.get(variant), ""
+    if found is not None:
+        below = f"<br><small>{found.mean:+.3f}"
+        below += "" if found.low is None else f" [{found.low:+.3f}, {found.high:+.3f}]"
+        below += "</small>"
+    return f"<td>{group.j_and_f[variant]:.3f}{below}</td>"

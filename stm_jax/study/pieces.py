@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from stm_jax.benchmark.sequences import hash_of_data, hash_of_truths
-from stm_jax.benchmark.variant_list import Variant
 from stm_jax.catalogue import chosen_memory, chosen_read, chosen_similarity, noted
 from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.json_files import parse_json
 from stm_jax.study import depends
 from stm_jax.study.config import DataSet, Study, with_seed
+from stm_jax.study.variants import Variant
 from stm_jax.train.config import TrainConfig
 from stm_jax.train.run_config import FREE
 
@@ -125,6 +125,7 @@ def plan_study(study: Study, videos: Videos, precision: str | None) -> Plan:
             about_videos[where] = truths | {
                 "frames": hash_of_data((sequence,)),
                 "protocol": each.protocol if isinstance(each, DataSet) else DRAWN_AS,
+                "size": each.size if isinstance(each, DataSet) else None,
             }
     for variant in study.variants:
         for seed in variant.seeds:
@@ -164,7 +165,6 @@ def _about_variant(variant: Variant, seed: int, study: Study) -> dict[str, Any]:
         "memory": noted(memory),
         "read": noted(variant.read),
         "similarity": noted(similarity),
-        "size": study.size,
         "dtype": study.dtype,
         "code": depends.code_of(depends.FOLLOWING),
         "code of the memory": depends.code_of_memory(type(memory)),

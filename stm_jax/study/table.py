@@ -4,17 +4,17 @@ import dataclasses
 import functools
 import inspect
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 
-from stm_jax.benchmark.variant_list import Variant
 from stm_jax.eval.scores import Key, Scores, scores_from_json
 from stm_jax.study.attributes import ATTRIBUTES
 from stm_jax.study.config import Study
-from stm_jax.study.interval import difference, mean_of
+from stm_jax.study.interval import Difference, difference, mean_of
 from stm_jax.study.pieces import Place, Plan
+from stm_jax.study.variants import Variant
 
 COLUMNS = {
     "variant": "Variant",
@@ -39,7 +39,11 @@ TIMES = ("seconds_a_frame", "training_seconds")
 BINS = 20
 """Parts of a video's time, of which a curve has a point each."""
 
+GROUP_COLUMNS = ("group", "objects", "variant", "j_and_f", "difference", "low", "high")
+"""Of the table that has a row for each group and variant."""
+
 Row = dict[str, Any]
+Objects = Set[tuple[Place, Key]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +69,22 @@ class Group:
         meaning: When an object is one of them.
         objects: How many there are.
         j_and_f: Of each variant, by its name: mean over them, and over seeds.
+        differences: To the baseline's, of each other variant; none before it is known.
     """
 
     name: str
     meaning: str
     objects: int
     j_and_f: Mapping[str, float]
+    differences: Mapping[str, Difference]
+
+    def rows(self) -> list[list[Any]]:
+        """Returns a row of each variant, as `GROUP_COLUMNS` has."""
+        return [
+            [self.name, self.objects, variant, round(mean, 4)]
+            + [_rounded(v, 4) for v in self.differences.get(variant, (None,) * 3)]
+            for variant, mean in self.j_and_f.items()
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,49 +120,73 @@ def table_of(study: Study, plan: Plan, results: Mapping[str, Mapping[str, Any]])
     followed = {each.name: _followed(each, plan, results) for each in done}
     baseline = followed.get(study.baseline)
     members = _members(plan, results, next(iter(followed.values())))
+    others = followed if baseline else {}
     groups = [
-        Group(name, meaning, len(keys), {v: f.mean_over(keys) for v, f in followed.items()})
-        for name, (meaning, keys) in members.items()
-        if keys
+        Group(
+            *(name, meaning, len(kept)),
+            j_and_f={v: f.mean_over(kept) for v, f in followed.items()},
+            differences={
+                v: f.compared(baseline, kept) for v, f in others.items() if f is not baseline
+            },
+        )
+        for name, (meaning, kept) in members.items()
+        if kept
     ]
     return Table(
         rows=[_row(study, each, followed[each.name], baseline, plan, results) for each in done],
         curves=[Curve(name, each.curve) for name, each in followed.items()],
         groups=groups,
-        objects=sum(next(iter(followed.values())).objects),
+        objects=int(next(iter(followed.values())).objects().sum()),
         devices=sorted({each["device"] for each in results.values() if "device" in each}),
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Followed:
-    """The scores of a variant: of each seed, of each video."""
+    """The scores of a variant: of each seed, of each video; and its trainings, a seed each."""
 
     scores: Mapping[int, Mapping[Place, Scores]]
+    trainings: Sequence[str]
 
     @functools.cached_property
-    def objects(self) -> np.ndarray:
-        """How many objects each video has."""
-        return np.array([len(s.objects) for s in next(iter(self.scores.values())).values()])
+    def means(self) -> Mapping[int, Mapping[Place, Mapping[Key, Mapping[str, float]]]]:
+        """The means of each object over its frames."""
+        return {
+            seed: {
+                place: {key: _means(each) for key, each in of_video.objects.items()}
+                for place, of_video in videos.items()
+            }
+            for seed, videos in self.scores.items()
+        }
 
-    def sums(self, measure: str) -> np.ndarray:
-        """Returns sums over the objects of each video, (seeds, videos), of "j_and_f", "j", "f"."""
+    def objects(self, kept: Objects | None = None) -> np.ndarray:
+        """Returns how many objects each video has, of all or of some."""
+        places = next(iter(self.means.values()))
+        return np.array([len(_those(means, place, kept)) for place, means in places.items()])
+
+    def sums(self, measure: str, kept: Objects | None = None) -> np.ndarray:
+        """Returns sums of "j_and_f", "j" or "f" over these objects: (seeds, videos)."""
         return np.array(
             [
-                [sum(_means(each)[measure] for each in s.objects.values()) for s in videos.values()]
-                for videos in self.scores.values()
+                [
+                    sum(each[measure] for each in _those(means, place, kept))
+                    for place, means in videos.items()
+                ]
+                for videos in self.means.values()
             ]
         )
 
-    def mean_over(self, keys: set[tuple[Place, Key]]) -> float:
+    def mean_over(self, kept: Objects) -> float:
         """Returns J&F over some objects, and over seeds."""
-        return statistics.fmean(
-            _means(scores)["j_and_f"]
-            for videos in self.scores.values()
-            for place, of_video in videos.items()
-            for key, scores in of_video.objects.items()
-            if (place, key) in keys
-        )
+        return float(mean_of(self.sums("j_and_f", kept), self.objects(kept)).mean())
+
+    def compared(self, baseline: "_Followed", kept: Objects | None = None) -> Difference:
+        """Returns J&F over these objects less the baseline's."""
+        objects = self.objects(kept)
+        there = objects > 0
+        sums = (each.sums("j_and_f", kept)[:, there] for each in (self, baseline))
+        same = self.trainings == baseline.trainings != []
+        return difference(*sums, objects[there], same_weights=same)
 
     @functools.cached_property
     def curve(self) -> tuple[float | None, ...]:
@@ -166,6 +204,12 @@ class _Followed:
         return tuple(float(t / c) if c else None for t, c in zip(total, count, strict=True))
 
 
+def _those(
+    means: Mapping[Key, Mapping[str, float]], place: Place, kept: Objects | None
+) -> list[Mapping[str, float]]:
+    return [each for key, each in means.items() if kept is None or (place, key) in kept]
+
+
 def _means(scores: Any) -> dict[str, float]:
     j, f = statistics.fmean(scores.j), statistics.fmean(scores.f)
     return {"j_and_f": (j + f) / 2, "j": j, "f": f}
@@ -177,7 +221,10 @@ def _followed(variant: Variant, plan: Plan, results: Mapping[str, Mapping[str, A
         return scores_from_json(results[key]["result"]["scores"], key)
 
     places = list(plan.attributes)
-    return _Followed({s: {place: scores(s, place) for place in places} for s in variant.seeds})
+    return _Followed(
+        {seed: {place: scores(seed, place) for place in places} for seed in variant.seeds},
+        [key for (name, _), key in plan.trainings.items() if name == variant.name],
+    )
 
 
 def _members(
@@ -212,7 +259,7 @@ def _row(
     plan: Plan,
     results: Mapping[str, Mapping[str, Any]],
 ) -> Row:
-    of_seeds = {m: mean_of(followed.sums(m), followed.objects) for m in ("j_and_f", "j", "f")}
+    of_seeds = {m: mean_of(followed.sums(m), followed.objects()) for m in ("j_and_f", "j", "f")}
     means = {measure: round(float(values.mean()), 4) for measure, values in of_seeds.items()}
     several = len(variant.seeds) > 1
     found = [
@@ -221,10 +268,7 @@ def _row(
     trained = [results[plan.trainings[variant.name, s]] for s in variant.seeds if variant.training]
     compared: dict[str, float | None] = dict.fromkeys(("difference", "low", "high"))
     if baseline is not None and baseline is not followed:
-        sums = followed.sums("j_and_f"), baseline.sums("j_and_f")
-        weights = _trainings(variant.name, plan), _trainings(study.baseline, plan)
-        same = weights[0] == weights[1] != []
-        values = difference(*sums, followed.objects, same_weights=same)
+        values = followed.compared(baseline)
         compared = {n: _rounded(v, 4) for n, v in zip(compared, values, strict=True)}
     trained_with = variant.training.similarity if variant.training else ()
     seconds = sum(each["timing"]["segment_seconds"] for each in found)
@@ -243,11 +287,6 @@ def _row(
         "seconds_a_frame": round(seconds / frames, 5),
         "training_seconds": round(sum(each["timing"]["seconds"] for each in trained), 1),
     }
-
-
-def _trainings(variant: str, plan: Plan) -> list[str]:
-    """Returns the keys of a variant's trainings, in the order of its seeds."""
-    return [key for (name, _), key in plan.trainings.items() if name == variant]
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

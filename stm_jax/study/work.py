@@ -17,7 +17,6 @@ import jax
 from stm_jax.benchmark.folder import BenchmarkFolder
 from stm_jax.benchmark.plan import Program
 from stm_jax.benchmark.sequences import video_of
-from stm_jax.benchmark.variant_list import Variant
 from stm_jax.benchmark.work import segment_sequence
 from stm_jax.data.benchmarks import BenchmarkSequence, benchmark_sequences
 from stm_jax.errors import InputError
@@ -33,6 +32,7 @@ from stm_jax.study.cost import seconds_of_run
 from stm_jax.study.depends import code_of
 from stm_jax.study.folder import WEIGHTS, StudyFolder
 from stm_jax.study.pieces import DRAWN_AS, Piece, Videos
+from stm_jax.study.variants import Variant
 from stm_jax.train.validated import train
 from stm_jax.weights.files import load, save
 
@@ -51,6 +51,7 @@ class Workplace:
         out: The study's folder.
         precision: JAX's setting of how matrices are multiplied.
         code: A hash of stm_jax's sources.
+        keep_masks: Whether the masks of the videos stay.
     """
 
     file: pathlib.Path
@@ -59,6 +60,7 @@ class Workplace:
     out: pathlib.Path
     precision: str | None
     code: str
+    keep_masks: bool = False
 
     def study(self) -> Study:
         """Returns the study that the file holds."""
@@ -71,7 +73,7 @@ def run_piece(place: Workplace, piece: Piece) -> dict[str, Any]:
     Returns:
         The result, or {"failed": why} if it cannot be had, whoever tries.
     """
-    folder = StudyFolder(place.out)
+    folder = StudyFolder(place.out, place.keep_masks)
     with _one_at_a_time:
         found = folder.result_of(piece)
         if found is not None:
@@ -163,7 +165,7 @@ def _follow(study: Study, folder: StudyFolder, piece: Piece) -> dict[str, Any]:
         _model(weights, str(piece.about["weights"]), variant.similarity),
         memory=with_seed(variant.memory, piece.seed),
         read=variant.read,
-        short_side=study.size,
+        short_side=piece.about["size"],
         dtype=study.dtype,
     )
     video = video_of(sequence)
@@ -175,6 +177,11 @@ def _follow(study: Study, folder: StudyFolder, piece: Piece) -> dict[str, Any]:
     scores = score_predictions(
         masks.masks, (sequence,), piece.about["protocol"], strict=False, workers=1
     )
+    if folder.keep_masks:
+        kept = folder.kept_masks_of(piece)
+        shutil.rmtree(kept, ignore_errors=True)  # of other weights, or another memory
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        (masks.masks / sequence.name).rename(kept)
     shutil.rmtree(masks.path)
     return {
         "result": {"scores": scores_to_json(scores), "memory_bytes": summary["memory_bytes"]},

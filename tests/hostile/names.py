@@ -64,7 +64,7 @@ def given_bad_name_in_a_data_set(folder: pathlib.Path, rng: np.random.Generator)
         thing = {"category": "ape", "frames": ["00000"]}
         write_meta(root / "valid", {"bear": {"1": thing}, name: {"1": thing}})
         words = ["--protocol", "youtube-vos"]
-    kind = pick(rng, ("benchmark-dataset", "evaluate", "variants"))
+    kind = pick(rng, ("benchmark-dataset", "evaluate"))
     if kind == "evaluate":
         words = ["evaluate", root / "Annotations", "--dataset", root, *words]
     else:
@@ -167,7 +167,6 @@ def given_two_results_in_one(folder: pathlib.Path, rng: np.random.Generator) -> 
 FOREIGN = {
     "benchmark-dataset": ("scores.json", "scores.csv", "report.html", "submission.zip"),
     "segment": ("overlay.mp4", "segment.json", "masks/a.png", ".resume/state.npz"),
-    "variants": ("variants.csv", "variants.md", "variants.html"),
     "demo": ("metrics.json", "contact_sheet.png", "masks/a.png"),
 }
 
@@ -194,7 +193,7 @@ def given_foreign_folder(folder: pathlib.Path, rng: np.random.Generator) -> Atte
 
 
 def given_out_in_what_is_read(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
-    kind = pick(rng, ("benchmark-dataset", "variants", "segment"))
+    kind = pick(rng, ("benchmark-dataset", "segment"))
     davis2017(folder / "data", {"a": (2, 24, 32, (1,))})
     root = folder / "data"
     frames, masks = root / "JPEGImages/480p/a", root / "Annotations/480p/a"

@@ -50,7 +50,7 @@ def given_number(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
 
 
 def given_command(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
-    names = ("segment", "benchmark-dataset", "evaluate", "compare", "convert", "train", "variants")
+    names = ("segment", "benchmark-dataset", "evaluate", "compare", "convert", "train", "study")
     words = pick(
         rng,
         (

@@ -10,10 +10,10 @@ from PIL import Image
 
 from stm_jax.catalogue import answer_of
 from stm_jax.commands.train import changed, load_config
-from stm_jax.commands.variants import chosen_variants
 from stm_jax.config import TINY
 from stm_jax.data.config import DataConfig
 from stm_jax.data.sources import Photographs
+from stm_jax.study.config import load_study
 from stm_jax.train.checks import check_train
 from stm_jax.train.config import StageConfig, TrainConfig
 from tests.hostile import drawn
@@ -94,7 +94,7 @@ def given_file_of_bytes(folder: pathlib.Path, rng: np.random.Generator) -> Attem
     good = b"from stm_jax.configs import nothing\n" + rng.bytes(40)
     content = (rng.bytes(60), b"\xff\xfe" + good, b"# -*- coding: no-such -*-\n", good)
     path.write_bytes(pick(rng, content))
-    function = pick(rng, ("get_config", "get_variants"))
+    function = pick(rng, ("get_config", "get_study"))
     return Attempt(quietly(lambda: answer_of(path, function)), told=("own.py",))
 
 
@@ -114,23 +114,25 @@ def given_file_by_the_command(folder: pathlib.Path, rng: np.random.Generator) ->
     return Attempt(lambda: command("train", *words), told=("own.py",))
 
 
-def given_variants(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
+def given_study(folder: pathlib.Path, rng: np.random.Generator) -> Attempt:
     path = folder / "own.py"
     bodies = (
         "return 3",
         "return []",
-        "return 'abc'",
-        "return [1, 2]",
         "return None",
-        "return [Variant('a', None), Variant('a', None)]",
-        "return [Variant('../a', Fifo())]",
-        "return [Variant('', Fifo())]",
-        "return [Variant(3, Fifo())]",
+        "return Study((), (), '')",
+        "return Study((1, 2), VIDEOS, 'a')",
+        "return Study((Variant('a', None), Variant('a', None)), VIDEOS, 'a')",
+        "return Study((Variant('../a', Fifo()),), VIDEOS, '../a')",
+        "return Study((Variant('', Fifo()),), VIDEOS, '')",
+        "return Study((Variant(3, Fifo()),), VIDEOS, 3)",
+        "return Study((Variant('a', Fifo(), seeds=(0, 1)),), VIDEOS, 'a')",
         "raise SystemExit(0)",
     )
-    head = "from stm_jax.benchmark.variant_list import Variant\nfrom stm_jax.memory import Fifo\n"
-    path.write_text(f"{head}def get_variants():\n    {pick(rng, bodies)}\n")
-    return Attempt(lambda: chosen_variants(path, ()), told=("own.py",))
+    head = "from stm_jax.memory import Fifo\nfrom stm_jax.study import Drawn, Study, Variant\n"
+    head += "VIDEOS = (Drawn('a', 1),)\n"
+    path.write_text(f"{head}def get_study():\n    {pick(rng, bodies)}\n")
+    return Attempt(lambda: load_study(path, folder), told=("own.py",))
 
 
 NUMBERS = {

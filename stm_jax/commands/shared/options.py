@@ -48,8 +48,8 @@ and its knobs, or FILE.py:NAME of your own. What it learns must be in the weight
 
 
 @dataclasses.dataclass(frozen=True)
-class NetworkOptions:
-    """The network."""
+class ModelOptions:
+    """The network, its memory, how that is read, and how alike keys are."""
 
     weights: str = "stm-r18"
     """A bundled model, a .safetensors file, or the folder of a training run."""
@@ -62,19 +62,6 @@ class NetworkOptions:
     bfloat16), with --dtype int8 (and bfloat16)."""
     zoom: bool = False
     """Look through a window that follows the objects: small ones keep their pixels."""
-
-    def check(self) -> None:
-        """Raises InputError if an option makes no sense, before anything heavy is imported."""
-        if self.size is not None:
-            within("--size", self.size, 16, MOST_PIXELS)
-        if self.dtype == "int8" and self.runtime == "jax":
-            raise InputError("--dtype int8 needs --runtime openvino")
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelOptions(NetworkOptions):
-    """The network, its memory, how that is read, and how alike keys are."""
-
     memorize_every: int = STM_EVERY
     """Keep every n-th frame in memory."""
     memory: Annotated[tuple[str, ...], tyro.conf.arg(help=MEMORY_HELP)] = ()
@@ -84,10 +71,13 @@ class ModelOptions(NetworkOptions):
     def check(self) -> None:
         """Raises InputError if an option makes no sense, before anything heavy is imported."""
         within("--memorize-every", self.memorize_every, 1, 10**6)
-        super().check()
+        if self.size is not None:
+            within("--size", self.size, 16, MOST_PIXELS)
+        if self.dtype == "int8" and self.runtime == "jax":
+            raise InputError("--dtype int8 needs --runtime openvino")
 
-    def load(self, variant: "tuple[Memory, Read | None] | None" = None) -> "LoadedModel":
-        """Returns what the options choose, or the network with this memory and read.
+    def load(self) -> "LoadedModel":
+        """Returns what the options choose.
 
         Raises:
             InputError: There are no such weights, there is no such memory, read or similarity, or
@@ -98,7 +88,7 @@ class ModelOptions(NetworkOptions):
         from stm_jax.weights.files import load
 
         self.check()
-        memory, read = variant or chosen(self.memory, self.read, self.memorize_every)
+        memory, read = chosen(self.memory, self.read, self.memorize_every)
         enable_compilation_cache()
         return LoadedModel(self, load(self.weights, self.similarity), memory, read)
 

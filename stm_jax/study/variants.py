@@ -1,7 +1,4 @@
-"""The published memories and reads with their defaults: what `stm-jax variants` compares.
-
-A Python file with `get_variants()`, which returns such a tuple, takes the place of this one.
-"""
+"""What a study compares: a variant; and the published memories and reads with their defaults."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -19,12 +16,11 @@ class Variant:
     """A memory with a read, a similarity of keys, and a training where a study asks for one.
 
     Attributes:
-        name: Of its row and its folder: letters, digits, dots, dashes and underscores.
+        name: Of its row, and of its masks' folder: letters, digits, dots, dashes, underscores.
         memory: What is written and dropped.
         read: How it is read; None for the memory's default.
         similarity: How alike two keys are, in the words of --similarity; none for the weights' own.
-        training: What the network is trained by first; None to take weights as they are. `stm-jax
-            study` alone trains.
+        training: What the network is trained by first; None to take weights as they are.
         seeds: Of repetitions: of the training, and of a memory that draws (its knob `seed`).
     """
 

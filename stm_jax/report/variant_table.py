@@ -1,57 +1,16 @@
-"""The page of `stm-jax variants`: a table, and accuracy against speed and against memory."""
+"""What a page of variants shows: a table to sort, and accuracy against speed or memory."""
 
 import html
 import json
 import math
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from stm_jax.files import write_whole
-from stm_jax.report.one_file import one_file
-from stm_jax.text import utf_8
 
 WIDTH, HEIGHT = 560, 340
 LEFT, RIGHT, TOP, BOTTOM = 46, 16, 16, 40
 LETTER = 6.2  # pixels that a letter of a name takes, about
 
 Row = Mapping[str, Any]
-
-
-def write_variants_page(
-    path: pathlib.Path,
-    columns: Mapping[str, str],
-    rows: Sequence[Row],
-    settings: Mapping[str, Any],
-) -> None:
-    """Writes the page, whole or not at all.
-
-    Args:
-        path: The HTML file.
-        columns: Of the table: keys of the rows, and headings.
-        rows: One a variant: `variant`, `j_and_f`, `frames_per_second`, `memory_mib` and what
-            else there are columns for; None for what is not known.
-        settings: What all variants have in common, shown below.
-    """
-    frames = f", {settings['frames']} frames each" if "frames" in settings else ""
-    made = "".join(
-        f'<tr><th scope="row">{_text(name)}</th><td>{_text(value)}</td></tr>'
-        for name, value in settings.items()
-    )
-    plots = scatter(rows, "frames_per_second", "Frames a second", 1)
-    plots += scatter(rows, "memory_mib", "Memory, MiB", -1)
-    page = one_file(
-        "variants.html",
-        ["report.css", "variants.css"],
-        ["variants.js", "theme.js"],
-        "Variants of the memory and its read",
-        "",
-        summary=f"{len(rows)} variants{frames}",
-        plots=plots,
-        table=table(columns, rows),
-        made=made,
-    )
-    write_whole(path, utf_8(page))
 
 
 def scatter(rows: Sequence[Row], measure: str, label: str, better: int) -> str:
