@@ -1,5 +1,6 @@
 """`stm-jax benchmark-dataset`: segment a whole data set, then score it."""
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
@@ -27,7 +28,9 @@ from stm_jax.runtime.used_memory import explain_out_of_memory
 from stm_jax.version import __version__, versions
 
 if TYPE_CHECKING:
+    from stm_jax.benchmark.work import Job
     from stm_jax.eval.scores import Scores
+    from stm_jax.infer.batch import Batch
     from stm_jax.memory.protocol import Memory
     from stm_jax.reads.protocol import Read
 
@@ -51,6 +54,9 @@ class BenchmarkDataset:
     """Segment at each of these factors of the size, and average."""
     devices: int = 1
     """Share the sequences out over so many devices."""
+    videos: int = 1
+    """Follow so many videos of one program side by side, as one batch, shared out over all devices
+    of this machine."""
     no_score: tyro.conf.FlagCreatePairsOff[bool] = False
     """Write masks only."""
 
@@ -146,6 +152,15 @@ class BenchmarkDataset:
         if self.data.heat_maps and self._is_averaged():
             raise InputError("--heat-maps shows one memory: leave it out beside --flip or --scales")
         within("--devices", self.devices, 1, 10**6)
+        within("--videos", self.videos, 1, 10**6)
+        excluded = {
+            "--devices: all of this machine are used": self.devices > 1,
+            "--flip and --scales": self._is_averaged(),
+            "--runtime: JAX alone takes a batch": self.model.runtime != "jax",
+        }
+        for option, is_given in excluded.items():
+            if is_given and self.videos > 1:
+                raise InputError(f"--videos is {self.videos}: leave out {option}")
 
     def _is_averaged(self) -> bool:
         return self.flip or self.scales != (1.0,)
@@ -177,7 +192,7 @@ class BenchmarkDataset:
         folder: BenchmarkFolder,
     ) -> None:
         """Segments the sequences that are not done yet, and says how fast it was."""
-        from stm_jax.benchmark.work import Stopped, segment_all
+        from stm_jax.benchmark.work import Stopped
 
         by_name = {sequence.name: sequence for sequence in sequences}
         done = [each.name for each in sequences if folder.summary_of(each) is not None]
@@ -186,11 +201,6 @@ class BenchmarkDataset:
         if not jobs:
             print(f"all {len(sequences)} sequences are done (--overwrite starts again)")
             return
-        devices = [_device(index) for index in range(min(self.devices, len(jobs)))]
-        if self._is_averaged():
-            segmenters = [model.averaged(self.scales, self.flip, device) for device in devices]
-        else:
-            segmenters = [model.segmenter(device) for device in devices]
         begun = time.perf_counter()
         count = sum(len(sequence.frames) for sequence in sequences)
         with stop_between_frames() as stop_asked, FrameProgress(count) as progress:
@@ -200,7 +210,7 @@ class BenchmarkDataset:
                 progress.say(f"{name}: what was done is missing or damaged, segmenting it again")
             tick = _ticking(progress, sequences, done)
             try:
-                summaries = segment_all(jobs, segmenters, folder, tick, stop_asked)
+                summaries, told = self._worked(model, jobs, folder, tick, stop_asked)
             except (Stopped, InputError) as error:
                 count = sum(folder.summary_of(each) is not None for each in sequences)
                 kept = f"{count} of {len(sequences)} sequences are done and kept in {folder.path}"
@@ -209,7 +219,31 @@ class BenchmarkDataset:
                 raise KeyboardInterrupt(
                     f"{kept}; give the same command again to go on from there"
                 ) from error
-        print_speed(summaries, time.perf_counter() - begun, len(segmenters))
+        print_speed(summaries, time.perf_counter() - begun, min(self.devices, len(jobs)))
+        if told:
+            print(told)
+
+    def _worked(
+        self, model: LoadedModel, jobs: "Sequence[Job]", *rest: Any
+    ) -> tuple[list[dict[str, Any]], str]:
+        """Returns the summaries of the sequences, and what else there is to tell."""
+        import jax
+
+        from stm_jax.benchmark.work import segment_all, segment_side_by_side
+
+        if self.videos > 1:
+            devices = jax.local_devices()
+
+            def batch_of(videos: int) -> "Batch":
+                return model.batch(videos, devices)
+
+            return segment_side_by_side(jobs, self.videos, len(devices), batch_of, *rest)
+        devices = [_device(index) for index in range(min(self.devices, len(jobs)))]
+        if self._is_averaged():
+            segmenters = [model.averaged(self.scales, self.flip, device) for device in devices]
+        else:
+            segmenters = [model.segmenter(device) for device in devices]
+        return segment_all(jobs, [contextlib.nullcontext(each) for each in segmenters], *rest), ""
 
 
 def _device(index: int) -> Any:

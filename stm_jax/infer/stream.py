@@ -328,8 +328,9 @@ def with_given_masks(
     size, window = (state.masks.shape[1], state.masks.shape[2]), state.window
     estimate = np.asarray(state.masks)
     if window is not None:
-        chosen = first_window(masks, size, state.masks, window)
-        estimate, window = np.asarray(zoom.moved(state.masks, window, chosen)), chosen
+        last, window = jnp.asarray(estimate), jnp.asarray(np.asarray(window))
+        chosen = first_window(masks, size, last, window)
+        estimate, window = np.asarray(zoom.moved(last, window, chosen)), chosen
     given = working_masks(masks, size, window)
     more = len(given) - len(estimate)
     estimate = np.pad(estimate, [(0, more), (0, 0), (0, 0)])
