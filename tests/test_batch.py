@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import time
 
 import jax
 import numpy as np
@@ -126,6 +127,21 @@ def test_nothing_is_compiled_when_a_place_is_filled_again():
     finally:
         jax.monitoring.unregister_event_time_span_listener(note)
     assert len(programs) == 3  # the empty places, what fills one, and the step
+
+
+def test_the_steps_of_others_are_not_ones_own_time():
+    batch = Batch(lively_model(), 3, jax.local_devices()[:1])
+
+    def work(place) -> float:
+        begun = time.perf_counter()
+        with place as segmenter:
+            follow(segmenter, videos()[0])
+        return time.perf_counter() - begun - place.waited
+
+    begun = time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        own = list(pool.map(work, batch.segmenters))
+    assert 0 < sum(own) < 2 * (time.perf_counter() - begun)  # three times, if waiting were one's own
 
 
 def test_where_one_fails_all_others_are_told_and_none_waits():

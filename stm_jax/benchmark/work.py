@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import contextlib
+import dataclasses
 import itertools
 import pathlib
 import threading
@@ -34,6 +35,21 @@ class Stopped(Exception):
     """The user asked to stop; sequences that are done are kept."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Worked:
+    """What was done.
+
+    Attributes:
+        summaries: Of the sequences.
+        frames: How many frames the network saw in batches ...
+        padded: ... and how many more that were padding.
+    """
+
+    summaries: list[dict[str, Any]]
+    frames: int = 0
+    padded: int = 0
+
+
 def segment_side_by_side(
     jobs: Sequence[Job],
     videos: int,
@@ -42,7 +58,7 @@ def segment_side_by_side(
     folder: BenchmarkFolder,
     after_frame: Callable[[BenchmarkSequence], None],
     stop_asked: Callable[[], bool],
-) -> tuple[list[dict[str, Any]], str]:
+) -> Worked:
     """Segments the sequences, those of one program side by side, the longest first.
 
     Args:
@@ -54,8 +70,6 @@ def segment_side_by_side(
         after_frame: As there.
         stop_asked: As there.
 
-    Returns:
-        The summaries of the sequences, and what to print of the padding.
     """
     summaries, frames, padded = [], 0, 0
     for _, sharing in itertools.groupby(jobs, key=lambda job: job[1]):
@@ -64,8 +78,7 @@ def segment_side_by_side(
         batch = batch_of(count)
         summaries += segment_all(longest_first, batch.segmenters, folder, after_frame, stop_asked)
         frames, padded = frames + batch.frames, padded + batch.padded
-    share = 100 * padded / max(frames + padded, 1)
-    return summaries, f"{padded} of {frames + padded} frames of the batches ({share:.1f} %) padded"
+    return Worked(summaries, frames, padded)
 
 
 def _steps(sequence: BenchmarkSequence) -> int:
