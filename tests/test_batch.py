@@ -112,6 +112,17 @@ def test_side_by_side_is_one_by_one(memory: Memory, at_once: bool):
     assert (batch.steps, batch.frames, batch.padded) == (6, 15, 3)
 
 
+def test_a_window_follows_the_objects_of_each():
+    model, given = lively_model(), videos()[:2]
+    found = together(Batch(model, 2, jax.local_devices()[:1], zoom=True), given)
+    for number, video in enumerate(given):
+        for expected, got in zip(
+            follow(Segmenter(model, zoom=True), video), found[number], strict=True
+        ):
+            np.testing.assert_array_equal(got.ids, expected.ids)
+            np.testing.assert_allclose(got.masks, expected.masks, rtol=0, atol=1e-5)
+
+
 def test_nothing_is_compiled_when_a_place_is_filled_again():
     programs = []
 
@@ -141,7 +152,8 @@ def test_the_steps_of_others_are_not_ones_own_time():
     begun = time.perf_counter()
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         own = list(pool.map(work, batch.segmenters))
-    assert 0 < sum(own) < 2 * (time.perf_counter() - begun)  # three times, if waiting were one's own
+    seconds = time.perf_counter() - begun
+    assert 0 < sum(own) < 2 * seconds  # three times as much, if waiting were one's own
 
 
 def test_where_one_fails_all_others_are_told_and_none_waits():

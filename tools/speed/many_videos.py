@@ -31,8 +31,8 @@ from tools.speed.turns import interleave, ratio, times
 class Options:
     """What is measured, and how often."""
 
-    weights: str = "stm-r18"
-    size: tuple[int, int] = (427, 240)
+    network: str = "stm-r18"
+    frames: tuple[int, int] = (427, 240)
     """Width and height."""
     objects: int = 1
     videos: int = 8
@@ -53,8 +53,8 @@ class Video:
 def videos_of(options: Options) -> list[tuple[Video, Video]]:
     """Returns the two videos of each place."""
     clip = [Image.fromarray(each) for each in open_frames(CLIP).read()]
-    width, height = options.size
-    scene = np.stack([np.array(each.resize(options.size)) for each in clip])
+    width, height = options.frames
+    scene = np.stack([np.array(each.resize(options.frames)) for each in clip])
     scene = np.concatenate([scene, scene[::-1]] * (1 + options.steps // len(scene)))
     mask = np.zeros((height, width), np.uint8)
     for number in range(options.objects):
@@ -97,14 +97,14 @@ def side_by_side(batch: Batch, pairs: list[tuple[Video, Video]], options: Option
 
 def main(options: Options) -> None:
     """Prints the table."""
-    model, pairs = load(options.weights), videos_of(options)
+    model, pairs = load(options.network), videos_of(options)
     segmenter = Segmenter(model, dtype=options.dtype)
     devices = jax.local_devices()
     batches = {
         name: Batch(model, options.videos, devices, at_once=at_once, dtype=options.dtype)
         for name, at_once in {"one after the other": False, "at once": True}.items()
     }
-    print(f"{options.weights}, {options}, {len(devices)} {devices[0].device_kind}", flush=True)
+    print(f"{options.network}, {options}, {len(devices)} {devices[0].device_kind}", flush=True)
     alone = [[soft(segmenter, video, options) for video in pair] for pair in pairs]
     for name, batch in batches.items():
         found = side_by_side(batch, pairs, options, soft)
