@@ -110,6 +110,7 @@ def test_side_by_side_is_one_by_one(memory: Memory, at_once: bool):
         check_same(follow(segmenter, video), found[number])
     # Places have 5 frames; 3 and, in the place of the second, 1; 2 and 4: 6 steps of 3 for 15.
     assert (batch.steps, batch.frames, batch.padded) == (6, 15, 3)
+    assert batch.seen(0) is None  # the devices' memory is given back
 
 
 def test_a_window_follows_the_objects_of_each():

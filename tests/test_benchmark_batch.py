@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import signal
 
+import jax
 import pytest
 
 from stm_jax import weights
@@ -12,6 +13,7 @@ from stm_jax.cli import main
 from stm_jax.commands.benchmark_dataset import BenchmarkDataset
 from stm_jax.commands.shared.elsewhere import segment_here
 from stm_jax.commands.shared.options import BenchmarkOptions, ModelOptions, ResultOptions
+from stm_jax.infer.batch import Places
 from tests.benchmark_trees import davis2017, run_elsewhere, youtube_vos
 from tests.conftest import XLA_FLAGS
 from tests.lively import lively_model
@@ -126,6 +128,15 @@ def test_a_damaged_frame_is_named_and_whole_sequences_are_kept(data, tmp_path, c
     line = error_line(capsys)
     assert "owl/00003.png cannot be read" in line and "sequences are done and kept" in line
     assert not (out / "sequences/owl.json").exists()
+
+
+def test_too_little_memory_is_told_with_what_to_give_instead(data, tmp_path, capsys, monkeypatch):
+    def step(self, asked):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    monkeypatch.setattr(Places, "step", step)
+    assert main(arguments(data, tmp_path / "out", "davis", "--videos", "2")) == 2
+    assert "too little memory for this: give fewer --videos, or a smaller" in error_line(capsys)
 
 
 @pytest.mark.parametrize(

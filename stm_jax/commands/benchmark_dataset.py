@@ -95,7 +95,8 @@ class BenchmarkDataset:
             versions()
             | {"weights given": self.model.weights, "data set": str(self.data.root.resolve())},
         )
-        with folder.claimed(), explain_out_of_memory():
+        rather = "fewer --videos, or " if self.videos > 1 else ""
+        with folder.claimed(), explain_out_of_memory(rather):
             folder.begin(self.results.overwrite)
             self._segment(model, sequences, programs, folder, variant)
             written = folder.write_submission(sequences, self.data.protocol)

@@ -144,6 +144,10 @@ class Places:
         self._leaves, found = jax.tree.leaves(state), np.asarray(answers)
         return {place: found[place] for place in asked}
 
+    def clear(self) -> None:
+        """Gives back what the states take on the devices."""
+        self._leaves.clear()
+
 
 class Batch:
     """Videos of one program, which wait for one another at every step.
@@ -211,10 +215,15 @@ class Batch:
             return self._answers.pop(place), self._share + compiling
 
     def leave(self, place: int) -> None:
-        """Says that no frame more comes here: the others wait for it no longer."""
+        """Says that no frame more comes here: the others wait for it no longer.
+
+        With the last one, the states are gone.
+        """
         with self._turn:
             self._here.discard(place)
             self._step_unless_one_is_missing()
+            if not self._here:
+                self._places.clear()
 
     def _step_unless_one_is_missing(self) -> float:
         """Steps if all have been given a frame; returns the seconds that compiling took."""
