@@ -69,7 +69,6 @@ def segment_side_by_side(
         folder: As in `segment_all`, and so are the other arguments and errors.
         after_frame: As there.
         stop_asked: As there.
-
     """
     summaries, frames, padded = [], 0, 0
     for _, sharing in itertools.groupby(jobs, key=lambda job: job[1]):
