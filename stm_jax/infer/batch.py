@@ -62,8 +62,8 @@ class Places:
             places, which stay empty.
         at_once: Whether a device segments its videos at once, by `vmap`, or one after the other
             within the program; None for at once unless it is a CPU, which is no quicker then. At
-            once, a choice between two computations is both of them: a memory that seldom encodes
-            a frame, or seldom consolidates, does so with every frame.
+            once, a memory's choice between two computations is both of them: one that seldom
+            consolidates does so with every frame.
 
     Attributes:
         count: How many places there are.

@@ -19,6 +19,7 @@ import numpy as np
 import tyro
 from PIL import Image
 
+from stm_jax.catalogue import chosen_memory
 from stm_jax.commands.shared.demo_clip import CLIP
 from stm_jax.data.video_files import open_frames
 from stm_jax.infer.batch import Batch
@@ -39,6 +40,8 @@ class Options:
     steps: int = 12
     """Frames after the first, of the two videos of a place together; more than --videos."""
     rounds: int = 3
+    kept: tuple[str, ...] = ("every-nth",)
+    """The memory, in the words of the option --memory."""
     dtype: Literal["float32", "bfloat16"] = "float32"
 
 
@@ -98,10 +101,13 @@ def side_by_side(batch: Batch, pairs: list[tuple[Video, Video]], options: Option
 def main(options: Options) -> None:
     """Prints the table."""
     model, pairs = load(options.network), videos_of(options)
-    segmenter = Segmenter(model, dtype=options.dtype)
+    memory = chosen_memory(options.kept)
+    segmenter = Segmenter(model, memory=memory, dtype=options.dtype)
     devices = jax.local_devices()
     batches = {
-        name: Batch(model, options.videos, devices, at_once=at_once, dtype=options.dtype)
+        name: Batch(
+            model, options.videos, devices, at_once=at_once, memory=memory, dtype=options.dtype
+        )
         for name, at_once in {"one after the other": False, "at once": True}.items()
     }
     print(f"{options.network}, {options}, {len(devices)} {devices[0].device_kind}", flush=True)
