@@ -2,7 +2,13 @@
 
 import pytest
 
-from stm_jax.benchmark.plan import MOST_PROGRAMS, Program, Video, plan_programs
+from stm_jax.benchmark.plan import (
+    MOST_PROGRAMS,
+    Program,
+    Video,
+    plan_programs,
+    videos_side_by_side,
+)
 
 WIDE, TALL = (480, 854), (854, 480)
 
@@ -57,3 +63,16 @@ def test_more_sizes_than_programs_get_one_each():
     videos = {str(i): Video((100 + i, 100), 1 + i % 9, 500) for i in range(30)}
     assert len(set(plan_programs(videos).values())) == 30
     assert len(set(plan_programs(forty_videos(300), most=6).values())) == 12
+
+
+def test_as_many_go_side_by_side_as_padding_allows():
+    equal = [10] * 12
+    assert videos_side_by_side(equal, 4) == 4
+    assert videos_side_by_side(equal, 5) == 4  # of five, two would end with nothing to follow
+    assert videos_side_by_side(equal[:3], 8) == 3
+    # Two places: 90 and 40 + 30 + 20 frames. Three: 90, 40 and 30 + 20, of 270.
+    uneven = [20, 90, 30, 40]
+    assert videos_side_by_side(uneven, 8) == 2
+    assert videos_side_by_side(uneven, 8, devices=3) == 3  # which no device stays empty for
+    assert videos_side_by_side([90, 10], 8) == 1
+    assert videos_side_by_side([50], 8, devices=4) == 1

@@ -7,11 +7,14 @@ every number has its own.
 """
 
 import dataclasses
-from collections.abc import Mapping
+import heapq
+from collections.abc import Mapping, Sequence
 
 MOST_PROGRAMS = 14
 WORTH_COMPILING = 200
 """Padded objects, times frames, that a further program must save."""
+MOST_PADDING = 0.15
+"""Of the frames that videos side by side take, so many may be padding."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,3 +86,26 @@ def _best_split(videos: list[Video]) -> tuple[int, int]:
         frames = sum(video.frames for video in videos if video.objects <= objects)
         splits.append(((most - objects) * frames, objects))
     return max(splits, key=lambda split: split[0])
+
+
+def videos_side_by_side(frames: Sequence[int], most: int, devices: int = 1) -> int:
+    """Returns how many videos of one program go side by side.
+
+    As many as may, unless too much would be padding then: videos that end have no others to make
+    room for where there are few. No device stays empty because of that.
+
+    Args:
+        frames: Of each video, those that are segmented; the longest go first.
+        most: How many may.
+        devices: That they are shared out over.
+    """
+    longest_first = sorted(frames, reverse=True)
+    most = min(most, len(frames))
+    for videos in range(most, min(most, devices), -1):
+        ends = [0] * videos
+        for each in longest_first:
+            heapq.heapreplace(ends, ends[0] + each)
+        places = -(-videos // devices) * devices
+        if sum(frames) >= (1 - MOST_PADDING) * places * max(ends):
+            return videos
+    return min(most, devices)

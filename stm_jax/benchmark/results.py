@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from stm_jax.eval.scores import Scores
 
 
-def print_speed(summaries: Sequence[dict[str, Any]], seconds: float, devices: int) -> None:
+def print_speed(summaries: Sequence[dict[str, Any]], seconds: float, each: str) -> None:
     """Prints how fast sequences were segmented, what was compiled, and the peak of the memory.
 
     Args:
         summaries: Of the sequences that this run segmented.
         seconds: That all of them took together.
-        devices: How many worked side by side.
+        each: Of what several worked, each by itself: " a device"; "" if one did all.
     """
-    frames = sum(each["frames"] for each in summaries)
-    segmenting = sum(each["segment_seconds"] for each in summaries)
-    compiling = sum(each["compile_seconds"] for each in summaries)
-    programs = sum(each["compiles"] for each in summaries)
+    frames, segmenting, compiling, programs = (
+        sum(summary[name] for summary in summaries)
+        for name in ("frames", "segment_seconds", "compile_seconds", "compiles")
+    )
     print(
         f"{frames} frames of {len(summaries)} sequences in {seconds:.1f} s:"
         f" {frames / seconds:.3g} frames/s, without compilation and files"
-        f" {frames / max(segmenting, 1e-6):.3g} frames/s{' a device' * (devices > 1)};"
+        f" {frames / max(segmenting, 1e-6):.3g} frames/s{each};"
         f" {programs} programs compiled in {compiling:.1f} s; {_peak_memory()}"
     )
 

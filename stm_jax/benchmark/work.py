@@ -3,6 +3,8 @@
 import collections
 import concurrent.futures
 import contextlib
+import dataclasses
+import itertools
 import pathlib
 import threading
 import time
@@ -13,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from stm_jax.benchmark.folder import BenchmarkFolder
-from stm_jax.benchmark.plan import Program
+from stm_jax.benchmark.plan import Program, videos_side_by_side
 from stm_jax.data.benchmarks import BenchmarkSequence
 from stm_jax.data.image_files import read_rgb
 from stm_jax.errors import InputError
@@ -21,6 +23,7 @@ from stm_jax.runtime.beside import ahead, behind
 
 if TYPE_CHECKING:
     from stm_jax.infer.averaged import AveragedSegmenter
+    from stm_jax.infer.batch import Batch
     from stm_jax.infer.segmenter import Segmenter
 
     AnySegmenter = Segmenter | AveragedSegmenter
@@ -32,9 +35,59 @@ class Stopped(Exception):
     """The user asked to stop; sequences that are done are kept."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Worked:
+    """What was done.
+
+    Attributes:
+        summaries: Of the sequences.
+        frames: How many frames the network saw in batches ...
+        padded: ... and how many more that were padding.
+    """
+
+    summaries: list[dict[str, Any]]
+    frames: int = 0
+    padded: int = 0
+
+
+def segment_side_by_side(
+    jobs: Sequence[Job],
+    videos: int,
+    devices: int,
+    batch_of: Callable[[int], "Batch"],
+    folder: BenchmarkFolder,
+    after_frame: Callable[[BenchmarkSequence], None],
+    stop_asked: Callable[[], bool],
+) -> Worked:
+    """Segments the sequences, those of one program side by side, the longest first.
+
+    Args:
+        jobs: As in `segment_all`; those that share a program follow one another.
+        videos: How many go side by side at most.
+        devices: That they are shared out over.
+        batch_of: Makes places for so many.
+        folder: As in `segment_all`, and so are the other arguments and errors.
+        after_frame: As there.
+        stop_asked: As there.
+    """
+    summaries, frames, padded = [], 0, 0
+    for _, sharing in itertools.groupby(jobs, key=lambda job: job[1]):
+        longest_first = sorted(sharing, key=lambda job: -_steps(job[0]))
+        count = videos_side_by_side([_steps(each) for each, _ in longest_first], videos, devices)
+        batch = batch_of(count)
+        summaries += segment_all(longest_first, batch.segmenters, folder, after_frame, stop_asked)
+        frames, padded = frames + batch.frames, padded + batch.padded
+    return Worked(summaries, frames, padded)
+
+
+def _steps(sequence: BenchmarkSequence) -> int:
+    """Returns how many frames the network sees: those after the first given mask."""
+    return len(sequence.frames) - 1 - min(sequence.given)
+
+
 def segment_all(
     jobs: Sequence[Job],
-    segmenters: Sequence["AnySegmenter"],
+    segmenters: Sequence[contextlib.AbstractContextManager["AnySegmenter"]],
     folder: BenchmarkFolder,
     after_frame: Callable[[BenchmarkSequence], None],
     stop_asked: Callable[[], bool],
@@ -43,7 +96,8 @@ def segment_all(
 
     Args:
         jobs: Sequences, each with the program that it shares.
-        segmenters: One a device, each worked by a thread of its own if there are several.
+        segmenters: One a device, or one for each video of a batch; each worked by a thread of its
+            own if there are several.
         folder: Where the results go.
         after_frame: Called after each frame, by one thread at a time.
         stop_asked: Whether to stop after this frame.
@@ -64,17 +118,18 @@ def segment_all(
         if stop_asked() or failed.is_set():
             raise Stopped
 
-    def work(segmenter: "AnySegmenter") -> None:
-        while True:
-            try:
-                sequence, program = waiting.popleft()
-            except IndexError:
-                return
-            try:
-                summaries.append(segment_sequence(sequence, program, segmenter, folder, tick))
-            except BaseException:
-                failed.set()
-                raise
+    def work(place: contextlib.AbstractContextManager["AnySegmenter"]) -> None:
+        with place as segmenter:
+            while True:
+                try:
+                    sequence, program = waiting.popleft()
+                except IndexError:
+                    return
+                try:
+                    summaries.append(segment_sequence(sequence, program, segmenter, folder, tick))
+                except BaseException:
+                    failed.set()
+                    raise
 
     if len(segmenters) == 1:
         work(segmenters[0])
@@ -106,7 +161,7 @@ def segment_sequence(
         folder.write_mask(sequence, index, ids)
 
     folder.clear_sequence(sequence)
-    begun, segmenting = time.perf_counter(), 0.0
+    begun, segmenting, waited = time.perf_counter(), 0.0, segmenter.waited
     first = min(sequence.given)
     kept: set[int] = set()
     memorized, dropped, size = [], [], (0, 0)
@@ -134,13 +189,14 @@ def segment_sequence(
             if index in wanted:
                 write_later(index, ids)
             after_frame(sequence)
+    segmenting -= compilation.seconds + segmenter.waited - waited
     summary = {
         "frames": len(sequence.frames),
         "objects": list(sequence.object_ids),
         "height": size[0],
         "width": size[1],
         "seconds": round(time.perf_counter() - begun, 3),
-        "segment_seconds": round(max(segmenting - compilation.seconds, 0.0), 3),
+        "segment_seconds": round(max(segmenting, 0.0), 3),
         "compile_seconds": round(compilation.seconds, 3),
         "compiles": compilation.programs,
         "memorized": memorized,

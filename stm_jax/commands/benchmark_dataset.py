@@ -1,5 +1,6 @@
 """`stm-jax benchmark-dataset`: segment a whole data set, then score it."""
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
@@ -27,7 +28,9 @@ from stm_jax.runtime.used_memory import explain_out_of_memory
 from stm_jax.version import __version__, versions
 
 if TYPE_CHECKING:
+    from stm_jax.benchmark.work import Job, Worked
     from stm_jax.eval.scores import Scores
+    from stm_jax.infer.batch import Batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +52,11 @@ class BenchmarkDataset:
     """Segment at each of these factors of the size, and average."""
     devices: int = 1
     """Share the sequences out over so many devices."""
+    scheduler: str | None = None
+    """Let a Dask cluster work: the address of its scheduler, such as tcp://HOST:8786."""
+    videos: int = 1
+    """Follow so many videos of one program side by side, as one batch, shared out over all devices
+    of this machine."""
     no_score: tyro.conf.FlagCreatePairsOff[bool] = False
     """Write masks only."""
 
@@ -61,15 +69,11 @@ class BenchmarkDataset:
             OSError: A result cannot be written.
         """
         self._check_options()
-        sequences = self.data.of(self.data.root)
+        sequences, programs = self.planned()
         check_outputs(
             [self.data.root, *weights_read(self.model.weights)],
             folder=self.results.out,
             names=("masks", "sequences", "attention", *RESULTS),
-        )
-        programs = plan_programs(
-            {sequence.name: video_of(sequence) for sequence in sequences},
-            max(1, MOST_PROGRAMS // len(self.scales)),
         )
 
         import jax  # heavy, and not needed to say what is wrong above
@@ -79,11 +83,12 @@ class BenchmarkDataset:
         model = self.model.load()
         folder = BenchmarkFolder(
             self.results.out,
-            self._settings(model, sequences),
+            self.settings(model, sequences),
             versions()
             | {"weights given": self.model.weights, "data set": str(self.data.root.resolve())},
         )
-        with folder.claimed(), explain_out_of_memory():
+        rather = "fewer --videos, or " if self.videos > 1 else ""
+        with folder.claimed(), explain_out_of_memory(rather):
             folder.begin(self.results.overwrite)
             self._segment(model, sequences, programs, folder)
             written = folder.write_submission(sequences, self.data.protocol)
@@ -91,6 +96,12 @@ class BenchmarkDataset:
                 print(f"for the {'server' if written.suffix == '.zip' else 'evaluator'}: {written}")
             if not self.no_score:
                 self._score(model, sequences, programs, folder)
+
+    def planned(self) -> tuple[tuple[BenchmarkSequence, ...], dict[str, Program]]:
+        """Returns the sequences, and the program of each by name."""
+        sequences = self.data.of(self.data.root)
+        videos = {sequence.name: video_of(sequence) for sequence in sequences}
+        return sequences, plan_programs(videos, max(1, MOST_PROGRAMS // len(self.scales)))
 
     def _score(
         self,
@@ -140,11 +151,22 @@ class BenchmarkDataset:
         if self.data.heat_maps and self._is_averaged():
             raise InputError("--heat-maps shows one memory: leave it out beside --flip or --scales")
         within("--devices", self.devices, 1, 10**6)
+        within("--videos", self.videos, 1, 10**6)
+        if self.scheduler is not None and self.devices > 1:
+            raise InputError("--devices are of this machine: leave it out beside --scheduler")
+        excluded = {
+            "--devices: all of this machine are used": self.devices > 1,
+            "--flip and --scales": self._is_averaged(),
+            "--runtime: it is JAX that takes a batch": self.model.runtime != "jax",
+        }
+        for option, is_given in excluded.items():
+            if is_given and self.videos > 1:
+                raise InputError(f"--videos is {self.videos}: leave out {option}")
 
     def _is_averaged(self) -> bool:
         return self.flip or self.scales != (1.0,)
 
-    def _settings(
+    def settings(
         self, model: LoadedModel, sequences: Sequence[BenchmarkSequence]
     ) -> dict[str, Any]:
         """Returns everything that the masks depend on: a run goes on only if all is the same."""
@@ -158,7 +180,7 @@ class BenchmarkDataset:
             **model.settings(),
             "flip": self.flip,
             "scales": list(self.scales),
-            "kind of device": _device(0).device_kind,
+            "kind of device": "a cluster's" if self.scheduler else _device(0).device_kind,
             "matmul precision": jax.config.values["jax_default_matmul_precision"] or "default",
             "version": __version__,
         }
@@ -171,7 +193,7 @@ class BenchmarkDataset:
         folder: BenchmarkFolder,
     ) -> None:
         """Segments the sequences that are not done yet, and says how fast it was."""
-        from stm_jax.benchmark.work import Stopped, segment_all
+        from stm_jax.benchmark.work import Stopped
 
         by_name = {sequence.name: sequence for sequence in sequences}
         done = [each.name for each in sequences if folder.summary_of(each) is not None]
@@ -180,11 +202,6 @@ class BenchmarkDataset:
         if not jobs:
             print(f"all {len(sequences)} sequences are done (--overwrite starts again)")
             return
-        devices = [_device(index) for index in range(min(self.devices, len(jobs)))]
-        if self._is_averaged():
-            segmenters = [model.averaged(self.scales, self.flip, device) for device in devices]
-        else:
-            segmenters = [model.segmenter(device) for device in devices]
         begun = time.perf_counter()
         count = sum(len(sequence.frames) for sequence in sequences)
         with stop_between_frames() as stop_asked, FrameProgress(count) as progress:
@@ -194,7 +211,13 @@ class BenchmarkDataset:
                 progress.say(f"{name}: what was done is missing or damaged, segmenting it again")
             tick = _ticking(progress, sequences, done)
             try:
-                summaries = segment_all(jobs, segmenters, folder, tick, stop_asked)
+                if self.scheduler is None:
+                    work = self.worked(model, jobs, folder, tick, stop_asked)
+                else:
+                    from stm_jax.commands.shared.elsewhere import segment_elsewhere
+
+                    settings = self.settings(model, sequences)
+                    work = segment_elsewhere(self, jobs, settings, tick, stop_asked)
             except (Stopped, InputError) as error:
                 count = sum(folder.summary_of(each) is not None for each in sequences)
                 kept = f"{count} of {len(sequences)} sequences are done and kept in {folder.path}"
@@ -203,7 +226,33 @@ class BenchmarkDataset:
                 raise KeyboardInterrupt(
                     f"{kept}; give the same command again to go on from there"
                 ) from error
-        print_speed(summaries, time.perf_counter() - begun, len(segmenters))
+        each = " a worker" if self.scheduler else " a device" * (min(self.devices, len(jobs)) > 1)
+        print_speed(work.summaries, time.perf_counter() - begun, each)
+        if self.videos > 1:
+            frames = work.frames + work.padded
+            share = 100 * work.padded / max(frames, 1)
+            print(f"{work.padded} of {frames} frames of the batches ({share:.1f} %) were padding")
+
+    def worked(self, model: LoadedModel, jobs: "Sequence[Job]", *rest: Any) -> "Worked":
+        """Segments sequences in this process; `rest` is that of `segment_all`."""
+        import jax
+
+        from stm_jax.benchmark.work import Worked, segment_all, segment_side_by_side
+
+        if self.videos > 1:
+            devices = jax.local_devices()
+
+            def batch_of(videos: int) -> "Batch":
+                return model.batch(videos, devices)
+
+            return segment_side_by_side(jobs, self.videos, len(devices), batch_of, *rest)
+        devices = [_device(index) for index in range(min(self.devices, len(jobs)))]
+        if self._is_averaged():
+            segmenters = [model.averaged(self.scales, self.flip, device) for device in devices]
+        else:
+            segmenters = [model.segmenter(device) for device in devices]
+        places = [contextlib.nullcontext(segmenter) for segmenter in segmenters]
+        return Worked(segment_all(jobs, places, *rest))
 
 
 def _device(index: int) -> Any:

@@ -29,6 +29,9 @@ class AveragedSegmenter:
         options: The others of each stream's `Segmenter`.
     """
 
+    waited = 0.0
+    """See `Segmenter.waited`."""
+
     def __init__(
         self,
         model: Model,

@@ -51,6 +51,9 @@ class Segmenter:
         zoom: Whether they are seen through a window that follows the objects: `infer/zoom.py`.
     """
 
+    waited = 0.0
+    """Seconds of its steps that were other videos'; see `stm_jax.infer.batch`."""
+
     def __init__(
         self,
         model: Model,
@@ -132,15 +135,9 @@ class Segmenter:
         later = np.zeros((padded, *frames.shape[1:]), np.uint8)
         later[: len(frames) - 1] = frames[1:]
         with self._first_call(frames[0], padded, soft):
-            self._state, results = advance_clip(
-                self._recipe,
-                soft,
-                self._variables,
-                self._state,
-                later,
-                jnp.int32(len(frames) - 1),
-                self._padded_ids(),
-            )
+            begun = self._recipe, soft, self._variables, self._running()
+            rest = later, jnp.int32(len(frames) - 1), self._padded_ids()
+            self._state, results = advance_clip(*begun, *rest)
         results = np.asarray(results[: len(frames) - 1])
         if soft:
             results = results[:, : 1 + len(self._object_ids)]
@@ -208,10 +205,8 @@ class Segmenter:
             )
         self._tell_when_full(state)
         with self._first_call(frame, 1, soft):
-            self._state, result = advance(
-                self._recipe, soft, self._variables, state, frame, self._padded_ids()
-            )
-        self._frame, self._answer = frame, np.asarray(result)
+            self._answer = self._advanced(state, frame, soft)
+        self._frame = frame
         return np.array(self._answer[: 1 + len(self._object_ids)] if soft else self._answer)
 
     def add_objects(self, frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -351,6 +346,11 @@ class Segmenter:
             edits.give, self._recipe, self._running(), self._object_ids, mask, told
         )
         return self._answer.copy()
+
+    def _advanced(self, state: VideoState, frame: np.ndarray, soft: bool) -> np.ndarray:
+        ids = self._padded_ids()
+        self._state, result = advance(self._recipe, soft, self._variables, state, frame, ids)
+        return np.asarray(result)
 
     def _first_call(
         self, frame: np.ndarray, frames: int, soft: bool

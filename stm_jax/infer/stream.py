@@ -269,7 +269,7 @@ def remembered(recipe: Recipe, variables: Variables, state: VideoState) -> PyTre
     """Returns the memory's state once the last frame, with its soft masks, is offered to it."""
     memory = recipe.memory
 
-    def remember(bank: PyTree[Array]) -> PyTree[Array]:
+    def remember(variables: Variables, state: VideoState) -> PyTree[Array]:
         masks = state.padded_masks[None]
         # Resized once more rather than kept: so the first frame needs no program of its own.
         last = recipe.prepared(state.frame, state.window)
@@ -283,12 +283,18 @@ def remembered(recipe: Recipe, variables: Variables, state: VideoState) -> PyTre
             state.given,
             state.length,
         )
-        return memory.write(bank, candidate)
+        return memory.write(state.bank, candidate)
 
     wanted = memory.may_write(state.bank, state.given)
     if wanted is True:
-        return remember(state.bank)
-    return jax.lax.cond(wanted, remember, lambda bank: bank, state.bank)
+        return remember(variables, state)
+
+    # Of many videos one after the other: at once, all would be encoded where any may be.
+    @jax.custom_batching.sequential_vmap
+    def remember_if(wanted: Array, variables: Variables, state: VideoState) -> PyTree[Array]:
+        return jax.lax.cond(wanted, remember, lambda _, state: state.bank, variables, state)
+
+    return remember_if(wanted, variables, state)
 
 
 def looking_on(state: VideoState, window: Window) -> VideoState:
@@ -328,8 +334,9 @@ def with_given_masks(
     size, window = (state.masks.shape[1], state.masks.shape[2]), state.window
     estimate = np.asarray(state.masks)
     if window is not None:
-        chosen = first_window(masks, size, state.masks, window)
-        estimate, window = np.asarray(zoom.moved(state.masks, window, chosen)), chosen
+        last, window = jnp.asarray(estimate), jnp.asarray(np.asarray(window))
+        chosen = first_window(masks, size, last, window)
+        estimate, window = np.asarray(zoom.moved(last, window, chosen)), chosen
     given = working_masks(masks, size, window)
     more = len(given) - len(estimate)
     estimate = np.pad(estimate, [(0, more), (0, 0), (0, 0)])

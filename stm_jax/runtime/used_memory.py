@@ -30,8 +30,12 @@ def resident_peak() -> int:
 
 
 @contextlib.contextmanager
-def explain_out_of_memory() -> Iterator[None]:
-    """Turns the device's running out of memory into an InputError that says what to do."""
+def explain_out_of_memory(rather: str = "") -> Iterator[None]:
+    """Turns the device's running out of memory into an InputError that says what to do.
+
+    Args:
+        rather: What is to be tried first, such as "fewer --videos, or ".
+    """
     import jax
 
     try:
@@ -40,6 +44,6 @@ def explain_out_of_memory() -> Iterator[None]:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         raise InputError(
-            "the device has too little memory for this: give a smaller --size or a larger"
+            f"the device has too little memory for this: give {rather}a smaller --size or a larger"
             " --memorize-every, with --overwrite to start again"
         ) from error

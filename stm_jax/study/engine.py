@@ -124,7 +124,7 @@ def _run(
         )
         for future in finished:
             piece = running.pop(future)
-            result = _result_of(future)
+            result = result_of(future)
             del waiting[piece.key]
             after = [each for each in waiting.values() if each.needs == piece.key]
             if "failed" in result:
@@ -136,7 +136,8 @@ def _run(
         look()
 
 
-def _result_of(future: concurrent.futures.Future[dict[str, Any]]) -> dict[str, Any]:
+def result_of(future: concurrent.futures.Future[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the result of what somebody worked on, or {"failed": why} if there is none."""
     try:
         return future.result()
     except BrokenProcessPool:

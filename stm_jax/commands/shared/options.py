@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from stm_jax.annotate.annotator import Annotator
     from stm_jax.infer.averaged import AveragedSegmenter
+    from stm_jax.infer.batch import Batch
     from stm_jax.infer.openvino import OpenVino
     from stm_jax.infer.segmenter import Segmenter
     from stm_jax.infer.stream import Recipe
@@ -141,6 +142,12 @@ class LoadedModel:
         from stm_jax.infer.segmenter import Segmenter
 
         return Segmenter(self.model, device=device, **self._chosen())
+
+    def batch(self, videos: int, devices: Sequence[Any]) -> "Batch":
+        """Returns segmenters of so many videos that step together."""
+        from stm_jax.infer.batch import Batch
+
+        return Batch(self.model, videos, devices, **self._chosen())
 
     def averaged(
         self,
