@@ -5,19 +5,26 @@ takes a target and a program, pickled, and writes the compiled text and what is 
 """
 
 import dataclasses
+import importlib.util
 import json
 import os
 import pathlib
 import pickle
+import re
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from typing import Any
 
+import jax
+import numpy as np
+from jax.experimental import topologies
+
 from stm_jax.errors import InputError
-from stm_jax.plan.programs import Program, lowered
-from stm_jax.plan.targets import H100, Target
+from stm_jax.plan.programs import Program, call_of
+from stm_jax.plan.targets import Target
 
 TEXT, FACTS = "compiled.txt", "facts.json"
 
@@ -94,70 +101,100 @@ def compiled_for(target: Target, program: Program, folder: pathlib.Path | None =
         with tempfile.TemporaryDirectory() as temporary:
             return compiled_for(target, program, pathlib.Path(temporary))
     if not (folder / FACTS).is_file():
+        check_installed(target)
         folder.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
-            [sys.executable, "-m", "stm_jax.plan.compiling", str(folder)],
-            input=pickle.dumps((target, program)),
-            env=os.environ | _environment(target),
-            capture_output=True,
-            check=False,
+        _in_child("compile", target, program, folder, _environment(target))
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    return Compiled(text=(folder / TEXT).read_text(encoding="utf-8"), **facts)
+
+
+def measured_seconds(target: Target, program: Program) -> float | None:
+    """Returns how long a call takes on devices of the target's kind, or None if none are here.
+
+    The median of ten calls, one after the other, once it is compiled.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder)
+        _in_child("measure", target, program, path, {})
+        return json.loads((path / FACTS).read_text(encoding="utf-8"))
+
+
+def check_installed(target: Target) -> None:
+    """Refuses a target for which nothing here compiles.
+
+    Raises:
+        InputError: It is so.
+    """
+    wanted = {"tpu": "libtpu", "cuda": "jax_cuda13_plugin"}.get(target.chip.platform)
+    if wanted is not None and importlib.util.find_spec(wanted) is None:
+        raise InputError(
+            f"{target.name}: {wanted} compiles for it and is not here; pip install"
+            f" 'stm_jax[plan-{target.chip.platform}]'"
         )
-        if done.returncode:
-            raise InputError(_why(target, done.stderr.decode(errors="replace")))
-    facts = json.loads((folder / FACTS).read_text())
-    return Compiled(text=(folder / TEXT).read_text(), **facts)
+
+
+def _in_child(
+    what: str, target: Target, program: Program, folder: pathlib.Path, environment: dict[str, str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "stm_jax.plan.compiling", what, str(folder)],
+        input=pickle.dumps((target, program)),
+        env=os.environ | environment,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        said = re.findall(r"^[\w.]*Error: .*", done.stderr.decode(errors="replace"), re.MULTILINE)
+        raise InputError(f"{target.name}: {said[-1] if said else 'the compiler ended in silence'}")
 
 
 def _environment(target: Target) -> dict[str, str]:
     """Returns what must be set before JAX starts, so that it looks for no device."""
+    if target.chip.platform == "cpu":
+        return {"JAX_PLATFORMS": "cpu"}
     if target.chip.platform == "cuda":
         return {
             "JAX_PLATFORMS": "cpu",
             "CUDA_VISIBLE_DEVICES": "-1",
-            "XLA_FLAGS": "--xla_gpu_autotune_level=0",  # nothing can be timed
+            # Nothing can be timed, and Triton has no good choice without that.
+            "XLA_FLAGS": "--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false",
         }
-    name = f"v5litepod-{target.chips}" if target.chip.name == "v5e" else target.name
     return {
         "JAX_PLATFORMS": "cpu",
         "TPU_SKIP_MDS_QUERY": "1",
         "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-        "TPU_ACCELERATOR_TYPE": name,
+        "TPU_ACCELERATOR_TYPE": target.name.replace("v5e", "v5litepod"),
         "TPU_WORKER_HOSTNAMES": "localhost",
         "TPU_WORKER_ID": "0",
     }
 
 
-def _why(target: Target, said: str) -> str:
-    lines = [line for line in said.splitlines() if line.strip()]
-    return f"{target.name}: {lines[-1] if lines else 'compiling ended without a word'}"
-
-
-def _devices(target: Target) -> list[Any]:
-    from jax.experimental import topologies
-
-    if target.chip is H100:
+def _devices_elsewhere(target: Target) -> list[Any]:
+    if target.chip.platform == "cpu":
+        return jax.devices("cpu")
+    if target.chip.platform == "cuda":
         topology = topologies.get_topology_desc(
             platform="cuda",
             topology_name="",
             topology=f"1x1x{target.chips}",
             target_config=H100_DEVICE,
         )
-    else:
-        axes = "x".join(map(str, target.axes))
-        more = {"chips_per_host_bounds": (1, 1, 1)} if target.chips == 1 else {}
-        topology = topologies.get_topology_desc(
-            platform="tpu", topology_name=f"{target.chip.name}:{axes}", **more
-        )
-    return list(topology.devices)
+        return list(topology.devices)
+    # A slice of less than a host has no name that all generations know.
+    whole = target.chips >= 4
+    axes = target.axes if whole else (2, 2, 1)[: len(target.axes)]
+    topology = topologies.get_topology_desc(
+        platform="tpu", topology_name=f"{target.chip.name}:{'x'.join(map(str, axes))}"
+    )
+    return list(topology.devices)[: target.chips]
 
 
-def main(folder: pathlib.Path) -> None:
-    """Compiles what comes on standard input into a folder."""
-    target, program = pickle.load(sys.stdin.buffer)
+def _compile(target: Target, program: Program, folder: pathlib.Path) -> None:
     begun = time.perf_counter()
-    before = lowered(program, _devices(target))
+    call = call_of(program, _devices_elsewhere(target))
+    lowered = call.function.lower(*call.constants, *call.arguments)
     lowered_at = time.perf_counter()
-    compiled = before.compile()
+    compiled = lowered.compile()
     ended = time.perf_counter()
     memory = compiled.memory_analysis()
     facts = {
@@ -169,9 +206,34 @@ def main(folder: pathlib.Path) -> None:
         "temporary": memory.temp_size_in_bytes,
         "xla_bytes": (compiled.cost_analysis() or {}).get("bytes accessed"),
     }
-    (folder / TEXT).write_text(compiled.as_text())
-    (folder / FACTS).write_text(json.dumps(facts, indent=1))
+    (folder / TEXT).write_text(compiled.as_text(), encoding="utf-8")
+    (folder / FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def _measure(target: Target, program: Program, folder: pathlib.Path) -> None:
+    devices = jax.devices()
+    seconds = None
+    if devices[0].device_kind == target.chip.device_kind and len(devices) >= target.chips:
+        call = call_of(program, devices[: target.chips])
+        arguments = jax.tree.map(
+            lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype), leaf.sharding),
+            list(call.arguments),
+        )
+        times = []
+        for _ in range(12):
+            begun = time.perf_counter()
+            results = jax.block_until_ready(call.function(*call.constants, *arguments))
+            times.append(time.perf_counter() - begun)
+            arguments[call.state] = results[0]
+        seconds = statistics.median(times[2:])
+    (folder / FACTS).write_text(json.dumps(seconds), encoding="utf-8")
+
+
+def main(what: str, folder: str) -> None:
+    """Compiles, or measures, what comes on standard input; writes what it finds into a folder."""
+    target, program = pickle.load(sys.stdin.buffer)
+    {"compile": _compile, "measure": _measure}[what](target, program, pathlib.Path(folder))
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]))
+    main(*sys.argv[1:])

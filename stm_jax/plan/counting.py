@@ -27,7 +27,8 @@ class Step:
         times: How often it runs in a call of the whole.
         read: Bytes of main memory that it reads each time ...
         written: ... and writes.
-        moved: Bytes that it moves from place to place, if that is all it does.
+        touched: Bytes of all that it takes and gives, on the chip too.
+        moved: Bytes that it moves from place to place, or to other devices, if that is all it does.
         products: The convolutions and matrix products in it.
         cycles: What the TPU's compiler thinks that it takes; None where it does not say.
         op_name: Where in the Python program it comes from.
@@ -39,6 +40,7 @@ class Step:
     times: float
     read: int
     written: int
+    touched: int
     moved: int
     products: tuple[Product, ...]
     cycles: int | None
@@ -142,13 +144,17 @@ def _step(
         written = _main(made)
     else:
         read, written = sum(_main(each) for each in taken), _main(made)
-        moved = made[0].bytes if opcode in MOVES else 0
+        if opcode.removesuffix("-start") in COLLECTIVES:
+            moved = sum(shape.bytes for shapes in taken for shape in shapes)
+        elif opcode in MOVES:
+            moved = made[0].bytes
     return Step(
         name=instruction.name,
         opcode=opcode,
         times=times,
         read=read,
         written=written,
+        touched=sum(shape.bytes for shapes in (*taken, made) for shape in shapes),
         moved=moved,
         products=tuple(_products(program, computation, instruction)),
         cycles=instruction.cycles,

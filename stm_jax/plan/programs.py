@@ -1,7 +1,8 @@
 """The programs that a plan is about: a step of training, and a frame of a video."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -52,14 +53,30 @@ class Segmenting:
 Program = Training | Segmenting
 
 
-def lowered(program: Program, devices: list[Any]) -> Any:
-    """Returns the program before it is compiled for these devices: `jax.stages.Lowered`."""
+class Call(NamedTuple):
+    """A compiled function and what it is called with.
+
+    Attributes:
+        function: What `jax.jit` gives.
+        constants: Its first arguments, which are part of the program.
+        arguments: The others, as arrays without values that lie on the devices.
+        state: Which of these is what the function's first result takes the place of.
+    """
+
+    function: Any
+    constants: tuple[Any, ...]
+    arguments: tuple[Any, ...]
+    state: int
+
+
+def call_of(program: Program, devices: Sequence[Any]) -> Call:
+    """Returns how a program is called on these devices, which need not be here."""
     if isinstance(program, Training):
         return _training(program, devices)
     return _segmenting(program, devices[0])
 
 
-def _training(program: Training, devices: list[Any]) -> Any:
+def _training(program: Training, devices: Sequence[Any]) -> Call:
     config, data, mesh = program.config, program.stage.data, data_mesh(devices)
     optimizer = make_optimizer(config)
 
@@ -73,15 +90,16 @@ def _training(program: Training, devices: list[Any]) -> Any:
     def of_clips(shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=by_clip(mesh))
 
-    step: Any = make_step(config, program.stage, optimizer, mesh)
-    return step.lower(state, {"frames": of_clips((*shape, 3)), "masks": of_clips(shape)})
+    clips = {"frames": of_clips((*shape, 3)), "masks": of_clips(shape)}
+    step = make_step(config, program.stage, optimizer, mesh)
+    return Call(step, (), (state, clips), state=0)
 
 
-def _segmenting(program: Segmenting, device: Any) -> Any:
+def _segmenting(program: Segmenting, device: Any) -> Call:
     variables = jax.eval_shape(lambda: random_model(program.model).variables)
     recipe = Recipe(program.model, EveryNth(), jnp.dtype(program.dtype), short_side=None)
     frame = np.zeros((*program.size, 3), np.uint8)
-    masks = np.zeros((program.objects, *program.size), bool)
+    masks = np.zeros((program.objects, *program.size), np.float32)
     state = begin(recipe, program.slots, frame, masks, np.ones(program.objects, bool))
     ids = np.arange(1 + program.objects, dtype=np.uint8)
 
@@ -89,6 +107,5 @@ def _segmenting(program: Segmenting, device: Any) -> Any:
         sharding = SingleDeviceSharding(device)
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
-    # Without values, for the device that they would lie on is not here.
-    variables, state, frame, ids = jax.tree.map(there, (variables, state, frame, ids))
-    return advance.lower(recipe, False, variables, state, frame, ids)
+    arguments = jax.tree.map(there, (variables, state, frame, ids))
+    return Call(advance, (recipe, False), arguments, state=1)

@@ -22,9 +22,11 @@ class Chip:
         memory: Of its main memory, bytes.
         memory_bandwidth: Of its main memory, bytes a second.
         matrix_side: Channels that its matrix unit takes at once: others are padded to that.
+        clock: Cycles a second, from the published rate and the units' size.
         links: How many links lead to its neighbours, or to the switch.
         link_bandwidth: Of each of them in each direction, bytes a second.
-        rings: Whether all links of an axis must be used in a ring (a torus), or go to a switch.
+        whole_ring: From how many chips along an axis on its ends are joined; None where all links
+            lead to a switch.
         device_kind: How JAX names it.
         source: Where the numbers are from.
     """
@@ -35,9 +37,10 @@ class Chip:
     memory: float
     memory_bandwidth: float
     matrix_side: int
+    clock: float
     links: int
     link_bandwidth: float
-    rings: bool
+    whole_ring: int | None
     device_kind: str
     source: str
 
@@ -49,9 +52,10 @@ V5E = Chip(
     memory=16 * GB,
     memory_bandwidth=819e9,
     matrix_side=128,
+    clock=1.5e9,
     links=4,
     link_bandwidth=50e9,
-    rings=True,
+    whole_ring=16,
     device_kind="TPU v5 lite",
     source="docs.cloud.google.com/tpu/docs/v5e",
 )
@@ -62,9 +66,10 @@ V5P = Chip(
     memory=95 * GB,
     memory_bandwidth=2765e9,
     matrix_side=128,
+    clock=1.75e9,
     links=6,
     link_bandwidth=100e9,
-    rings=True,
+    whole_ring=4,
     device_kind="TPU v5",
     source="docs.cloud.google.com/tpu/docs/v5p",
 )
@@ -75,9 +80,10 @@ V6E = Chip(
     memory=32 * GB,
     memory_bandwidth=1638e9,
     matrix_side=256,
+    clock=1.75e9,
     links=4,
     link_bandwidth=100e9,
-    rings=True,
+    whole_ring=16,
     device_kind="TPU v6 lite",
     source="docs.cloud.google.com/tpu/docs/v6e",
 )
@@ -88,11 +94,26 @@ H100 = Chip(
     memory=80 * GB,
     memory_bandwidth=3350e9,
     matrix_side=16,
+    clock=1.83e9,
     links=18,
     link_bandwidth=25e9,
-    rings=False,
+    whole_ring=None,
     device_kind="NVIDIA H100 80GB HBM3",
     source="nvidia.com/en-us/data-center/h100 (SXM, without sparsity)",
+)
+CPU = Chip(
+    name="cpu",
+    platform="cpu",
+    matrix_rate=math.nan,
+    memory=math.nan,
+    memory_bandwidth=math.nan,
+    matrix_side=1,
+    clock=math.nan,
+    links=0,
+    link_bandwidth=math.nan,
+    whole_ring=None,
+    device_kind="cpu",
+    source="none: for the compile time alone, and what is measured",
 )
 CHIPS = (V5E, V5P, V6E, H100)
 
@@ -118,7 +139,7 @@ class Target:
 
 
 def target_of(name: str) -> Target:
-    """Returns the target of a name: as Google names slices of TPU, or `h100x8`.
+    """Returns the target of a name: as Google names slices of TPU, `h100x8`, or `cpu`.
 
     `v5e-8` and `v6e-8` are eight chips; `v5p-8` is four, for Google counts its cores, two a chip.
     GPUs are those of one machine, eight at most.
@@ -126,6 +147,8 @@ def target_of(name: str) -> Target:
     Raises:
         InputError: There is no such target.
     """
+    if name == CPU.name:
+        return Target(name, CPU, (1,))
     found = re.fullmatch(r"(v5e|v5p|v6e)-(\d{1,4})|(h100)x(\d)", name)
     if found is not None:
         chip = next(each for each in CHIPS if each.name == (found[1] or found[3]))
@@ -135,7 +158,7 @@ def target_of(name: str) -> Target:
             return Target(name, chip, axes)
     raise InputError(
         f"no target {name}: give v5e-N or v6e-N with N a power of 2 from 1 to 256, v5p-N with N"
-        " from 8 to 2048, or h100xN with N from 1 to 8"
+        " from 8 to 2048, h100xN with N from 1 to 8, or cpu"
     )
 
 
