@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 _SHAPE = re.compile(r"([a-z]+\d*(?:e\d+m\d+\w*)?)\[([\d,]*)\](?:\{([^{}]*)\})?")
 _INSTRUCTION = re.compile(r"^\s+(ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z\-]*\d*)\((.*)$")
-_COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
+_COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) (?:\(.*)?\{$")
+_OPERAND = re.compile(r"%?([\w.\-]+)(?=,|$)")
 _CALLED = re.compile(
     r"(calls|body|condition|to_apply|true_computation|false_computation)=%?([\w.\-]+)"
 )
@@ -176,7 +177,7 @@ def _instruction(found: re.Match[str]) -> Instruction:
         found[2],
         found[4],
         shapes_of(found[3]),
-        tuple(re.findall(r"%([\w.\-]+)", operands)),
+        tuple(_OPERAND.findall(operands)),
         int(operands) if found[4] == "parameter" else 0,
         called,
         rest,

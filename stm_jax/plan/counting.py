@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from stm_jax.plan.compiled_text import CompiledText, Computation, Instruction, Shape
-from stm_jax.plan.products import Product, product_of
+from stm_jax.plan.products import CUSTOM, Product, product_of
 
 LARGE = 10_000_000  # bytes
 MOVES = ("copy", "copy-start", "slice", "slice-start", "dynamic-slice", "transpose")
@@ -118,6 +118,8 @@ def _step(
     times: float,
 ) -> Step:
     opcode, made = instruction.opcode, instruction.shapes
+    if CUSTOM.search(instruction.rest):
+        made = made[:1]  # the others are room to work in
     taken = [shapes.get(name, ()) for name in instruction.operands]
     inside = program.computations.get(instruction.called.get("calls", ""))
     moved = 0

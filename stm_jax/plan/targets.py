@@ -175,3 +175,14 @@ def _axes_of(chip: Chip, count: int) -> tuple[int, ...] | None:
     if chip is V5P and count == 4:
         return (2, 2, 1)
     return tuple(2**share for share in shares)
+
+
+def sizes_of(chip: Chip) -> tuple[Target, ...]:
+    """Returns the slices of a chip from one to 256, or as many as a machine has."""
+    counts = {"cpu": (1,), "cuda": (1, 2, 4, 8)}.get(chip.platform, (1, 4, 8, 16, 64, 256))
+    found = []
+    for count in counts:
+        axes = _axes_of(chip, count) or (count,)
+        name = {"cpu": "cpu", "cuda": f"{chip.name}x{count}"}.get(chip.platform)
+        found.append(Target(name or f"{chip.name}, {count} chips", chip, axes))
+    return tuple(found)
