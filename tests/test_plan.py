@@ -38,6 +38,13 @@ HloModule jit_f, is_scheduled=true
   ROOT %b.1 = f32[8,128]{1,0:T(8,128)} negate(%a.1), backend_config={"estimated_cycles":"10"}
 }
 
+%up_to_4 (carry.2: (s32[], f32[8,128])) -> pred[] {
+  %carry.2 = (s32[], f32[8,128]{1,0:T(8,128)S(1)}) parameter(0)
+  %turn.2 = s32[] get-tuple-element(%carry.2), index=0
+  %four.2 = s32[]{:T(128)} constant(4)
+  ROOT %on.2 = pred[] compare(%turn.2, %four.2), direction=LT
+}
+
 %dear (a.2: f32[8,128]) -> f32[8,128] {
   %a.2 = f32[8,128]{1,0:T(8,128)} parameter(0)
   ROOT %c.2 = f32[8,128]{1,0:T(8,128)} sine(%a.2), backend_config={"estimated_cycles":"6000"}
@@ -86,6 +93,8 @@ def test_loops_branches_and_background():
     steps = steps_by_name(TEXT.replace("LOOP", ""))
     assert steps["again.1"].times == 3  # nobody knows it, so as was said
     assert steps_by_name(TEXT.replace("LOOP", KNOWN))["again.1"].times == 5
+    counted = TEXT.replace("LOOP", "").replace("condition=%cheap", "condition=%up_to_4")
+    assert steps_by_name(counted)["again.1"].times == 4
     assert "c.2" in steps and "b.1" not in steps  # the costlier branch
     assert [step.name for step in steps["begun"].beside] == ["meanwhile"]
     assert not {"small", "out.1", "there", "summed"} & steps.keys()

@@ -75,8 +75,7 @@ class MemoryEncoder(nn.Module):
         planes = planes.reshape(batch * objects, height, width_px, 2)  # (b, o, ...) -> (b*o, ...)
         plane_kernel = jnp.concatenate([mask_kernel, others_kernel], axis=2)
         stem = stem_of_objects(normalized, planes, frame_kernel * factor, plane_kernel * factor)
-        stem = stem + offset.astype(self.dtype)
-        return Stages(self.config, name="trunk")(stem)[2]
+        return Stages(self.config, name="trunk")(stem, offset)[2]
 
 
 class QueryEncoder(nn.Module):
@@ -95,8 +94,8 @@ class QueryEncoder(nn.Module):
         normalized = Normalize(name="normalize")(frames).astype(self.dtype)
         factor, offset = FrozenBatchNorm(width, name="norm")()
         kernel = Kernel((7, 7, 3, width), name="conv_frame")()
-        stem = stem_of_frames(normalized, kernel * factor) + offset.astype(self.dtype)
-        return Stages(self.config, name="trunk")(stem)
+        stem = stem_of_frames(normalized, kernel * factor)
+        return Stages(self.config, name="trunk")(stem, offset)
 
 
 class KeyValueHead(nn.Module):

@@ -75,7 +75,7 @@ def _steps(
     begun: dict[str, tuple[Instruction, list[Step]]] = {}
     for each in computation.instructions:
         if each.opcode == "while":
-            known = turns if each.turns is None else each.turns
+            known = _turns(program, each) or turns
             inner = list(_steps(program, program.computations[each.called["body"]], known, turns))
             found = [dataclasses.replace(step, times=step.times * times) for step in inner]
         elif each.opcode == "conditional":
@@ -101,6 +101,18 @@ def _steps(
         for _, meanwhile in begun.values():
             meanwhile += found
         yield from found
+
+
+def _turns(program: CompiledText, loop: Instruction) -> int | None:
+    """Returns how often a loop runs: as it says, or as its condition compares with a constant."""
+    if loop.turns is not None:
+        return loop.turns
+    condition = program.computations[loop.called["condition"]]
+    for name in condition.by_name[condition.root].operands:
+        compared = condition.by_name[name]
+        if compared.opcode == "constant" and compared.operands[0].isdigit():
+            return int(compared.operands[0])
+    return None
 
 
 def cost(step: Step) -> float:
