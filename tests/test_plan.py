@@ -1,4 +1,4 @@
-"""`stm-jax plan`: what compiled texts say, what the rates make of it, and what the command prints."""
+"""`stm-jax plan`: what compiled texts say, what the rates make of it, what the command prints."""
 
 import csv
 import importlib.util
@@ -22,6 +22,8 @@ from stm_jax.plan.table import planned
 from stm_jax.plan.targets import H100, V5E, target_of
 
 CONFIG = pathlib.Path(__file__).parent.parent / "configs" / "tiny.py"
+
+# ruff: noqa: E501  (of the text)
 
 TEXT = """
 HloModule jit_f, is_scheduled=true

@@ -126,9 +126,7 @@ class Plan:
                         # Each chip has a video of its own, and all have the same program.
                         for count in self.follow:
                             what = f"{network.name}-{size[1]}x{size[0]}-{count}-of-{self.slots}"
-                            program = Segmenting(
-                                network, self.precision, size, count, self.slots
-                            )
+                            program = Segmenting(network, self.precision, size, count, self.slots)
                             name = f"segment-{what}-{self.precision}-{target.chip.name}"
                             found.append((name, program, target))
                     elif config is not None:

@@ -35,9 +35,7 @@ def on_tpu(
         def of(function: Callable[..., jax.Array]) -> Callable[..., Any]:
             return lambda gradient, *arguments: jax.vjp(function, *arguments)[1](gradient)
 
-        return jax.lax.platform_dependent(
-            gradient, *arguments, tpu=of(tpu), default=of(elsewhere)
-        )
+        return jax.lax.platform_dependent(gradient, *arguments, tpu=of(tpu), default=of(elsewhere))
 
     chosen.defvjp(forward, backward)
     return cast(Callable[..., jax.Array], chosen)
@@ -79,7 +77,7 @@ def _blocks(image: Float[Array, "b h w i"]) -> Float[Array, "b h/2 w/2 4*i"]:
 
 
 def _of_blocks(kernel: Float[Array, "7 7 i o"]) -> Float[Array, "4 4 4*i o"]:
-    """Returns what a kernel with 3 pixels around its middle does with blocks, 2 before, 1 behind."""
+    """Returns what a kernel of 7 x 7 pixels does with blocks: with 2 before each and 1 behind."""
     _, _, inputs, outputs = kernel.shape
     even = jnp.pad(kernel, ((1, 0), (1, 0), (0, 0), (0, 0)))
     parted = even.reshape(4, 2, 4, 2, inputs, outputs).transpose(0, 2, 1, 3, 4, 5)

@@ -143,9 +143,7 @@ def _step(
         read = 0 if whole.on_chip else moved
         written = 0 if part.on_chip else moved
     elif opcode == "fusion" and inside is not None:
-        read = sum(
-            _read_of(inside, name, shape) for name, shape in _parameters(inside, taken)
-        )
+        read = sum(_read_of(inside, name, shape) for name, shape in _parameters(inside, taken))
         written = _written_by(inside, made)
         moved = _moved_by(inside, made)
     elif opcode == "dynamic-update-slice":
@@ -229,5 +227,6 @@ def _products(
     if found is not None:
         yield found
     inside = program.computations.get(instruction.called.get("calls", ""))
-    for each in inside.instructions if inside is not None else ():
-        yield from _products(program, inside, each)
+    if inside is not None:
+        for each in inside.instructions:
+            yield from _products(program, inside, each)

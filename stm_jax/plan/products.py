@@ -113,8 +113,9 @@ class _Window:
         """Returns how often, along an axis, a tap of the kernel meets a pixel of the image."""
         stride = int(self._of("stride", axis, "1"))
         low = int(self._of("pad", axis, "0_0").split("_")[0])
-        hole, spread = int(self._of("lhs_dilate", axis, "1")), int(
-            self._of("rhs_dilate", axis, "1")
+        hole, spread = (
+            int(self._of("lhs_dilate", axis, "1")),
+            int(self._of("rhs_dilate", axis, "1")),
         )
         last = (size_in - 1) * hole
         met = 0

@@ -102,9 +102,7 @@ def seconds_to_reduce(reduced: float, target: Target) -> float:
         return 0.0
     if chip.whole_ring is None:
         return 2 * reduced / (chip.links * chip.link_bandwidth)
-    rate = sum(
-        2 * chip.link_bandwidth * (1.0 if size >= chip.whole_ring else 0.5) for size in axes
-    )
+    rate = sum(2 * chip.link_bandwidth * (1.0 if size >= chip.whole_ring else 0.5) for size in axes)
     count = math.prod(axes)
     return 2 * reduced * (count - 1) / count / rate + HOP * sum(axes)
 
