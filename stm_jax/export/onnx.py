@@ -19,6 +19,7 @@ from stm_jax.files import writing_whole
 from stm_jax.infer.stream import Recipe
 from stm_jax.memory.rules.every_nth import EveryNth
 from stm_jax.nn.model import Model
+from stm_jax.ops.tpu_conv import never_on_tpu
 from stm_jax.reads import Dense
 from stm_jax.version import __version__
 
@@ -84,14 +85,15 @@ def export_onnx(
     files = []
     for name, (inputs, outputs) in GRAPHS.items():
         program = made[name]
-        graph: Any = to_onnx(
-            functools.partial(program.function, weights),
-            inputs=program.arguments[1:],
-            model_name=f"stm_jax_{name}",
-            opset=OPSET,
-            input_names=inputs,
-            output_names=outputs,
-        )
+        with never_on_tpu():
+            graph: Any = to_onnx(
+                functools.partial(program.function, weights),
+                inputs=program.arguments[1:],
+                model_name=f"stm_jax_{name}",
+                opset=OPSET,
+                input_names=inputs,
+                output_names=outputs,
+            )
         onnx.helper.set_model_props(graph, {"stm_jax": json.dumps(description)})
         path = folder / f"{name}.onnx"
         with writing_whole(path) as temporary:

@@ -4,8 +4,10 @@ Each function equals the one that `fast_conv.py` names it beside; `stm-jax plan`
 worth there.
 """
 
+import contextlib
+import contextvars
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import jax
@@ -14,6 +16,17 @@ import numpy as np
 from jaxtyping import Array, Float
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
+_NEVER = contextvars.ContextVar("_NEVER", default=False)
+
+
+@contextlib.contextmanager
+def never_on_tpu() -> Iterator[None]:
+    """While a program is traced for what is neither XLA nor a TPU, and knows no choice."""
+    token = _NEVER.set(True)
+    try:
+        yield
+    finally:
+        _NEVER.reset(token)
 
 
 def on_tpu(
@@ -23,6 +36,9 @@ def on_tpu(
 
     Its gradient is that of the chosen one, and keeps the arguments alone.
     """
+
+    if _NEVER.get():
+        return elsewhere
 
     @jax.custom_vjp
     def chosen(*arguments: jax.Array) -> jax.Array:

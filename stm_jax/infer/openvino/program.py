@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
+from stm_jax.ops.tpu_conv import never_on_tpu
+
 CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call")
 ELEMENTWISE = ("add", "sub", "mul", "div", "max")
 TO_FRONT, TO_BACK = (0, 3, 1, 2), (0, 2, 3, 1)
@@ -40,7 +42,8 @@ def channels_in_front(function: Callable[..., Any]) -> Callable[..., list[Any]]:
     """
 
     def called(*arrays: Any) -> list[Any]:
-        closed = jax.make_jaxpr(function)(*arrays)
+        with never_on_tpu():
+            closed = jax.make_jaxpr(function)(*arrays)
         inputs = [*map(_constant, closed.consts), *map(_Value, arrays)]
         return [each.plain for each in _evaluated(closed.jaxpr, inputs)]
 
