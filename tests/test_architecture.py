@@ -30,7 +30,7 @@ BASE = {
 }
 NETWORK = BASE | {"ops", "reads", "similarities", "nn", "memory", "catalogue", "infer", "weights"}
 EVERYTHING = NETWORK | {"annotate", "runtime", "data", "eval", "report", "results"}
-EVERYTHING |= {"train", "benchmark", "study", "paint", "synthetic", "export", "exported"}
+EVERYTHING |= {"train", "plan", "benchmark", "study", "paint", "synthetic", "export", "exported"}
 MAY_IMPORT = {
     "checks": {"config", "errors"},
     "compiling": set(),
@@ -59,6 +59,7 @@ MAY_IMPORT = {
     "report": NETWORK | {"data", "eval"},
     "results": BASE | {"data", "report", "runtime"},
     "train": NETWORK | {"data", "eval", "runtime"},
+    "plan": NETWORK | {"data", "train"},
     "paint": BASE | {"annotate", "data", "report", "results", "runtime"},
     "synthetic": BASE | {"data", "results", "runtime"},
     "benchmark": NETWORK | {"runtime", "data", "eval", "report"},

@@ -115,7 +115,7 @@ def test_a_worker_with_other_weights_is_refused(data, tmp_path):
     data_options = BenchmarkOptions(root=data / "davis", protocol="davis2017")
     model = ModelOptions(weights=str(data / "tiny.safetensors"))
     command = BenchmarkDataset(data_options, ResultOptions(tmp_path / "out"), model)
-    told = segment_here(command, None, "{}", ("owl",))
+    told = segment_here(command, "{}", ("owl",))
     assert list(told) == ["failed"] and told["failed"].startswith("a worker has another stm_jax")
 
 

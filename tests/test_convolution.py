@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from stm_jax.ops import winograd
-from stm_jax.ops.fast_conv import as_they_are, convolve, for_objects, max_pool
+from stm_jax.ops.fast_conv import convolve, for_objects, max_pool
+from stm_jax.ops.platforms import as_they_are
 
 
 def drawn(seed: int, *shape: int) -> jax.Array:

@@ -12,6 +12,7 @@ from stm_jax.commands.evaluate import Evaluate as Evaluate
 from stm_jax.commands.export import Export as Export
 from stm_jax.commands.frame import Frame as Frame
 from stm_jax.commands.paint import Paint as Paint
+from stm_jax.commands.plan import Plan as Plan
 from stm_jax.commands.segment import Segment as Segment
 from stm_jax.commands.study import Study as Study
 from stm_jax.commands.synthetic import Synthetic as Synthetic

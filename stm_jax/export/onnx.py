@@ -19,7 +19,7 @@ from stm_jax.files import write_whole
 from stm_jax.infer.stream import Recipe
 from stm_jax.memory.rules.every_nth import EveryNth
 from stm_jax.nn.model import Model
-from stm_jax.ops.fast_conv import as_they_are
+from stm_jax.ops.platforms import as_they_are
 from stm_jax.reads import Dense
 from stm_jax.version import __version__
 from stm_jax.weights.files import hash_of

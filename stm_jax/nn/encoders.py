@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from stm_jax.config import ModelConfig
 from stm_jax.nn.resnet import PLAIN_INIT, FrozenBatchNorm, Kernel, Stages
-from stm_jax.ops.fast_conv import convolve, for_objects
+from stm_jax.ops.fast_conv import convolve, stem_of_frames, stem_of_objects
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -70,16 +70,12 @@ class MemoryEncoder(nn.Module):
         mask_kernel = Kernel((7, 7, 1, width), name="conv_mask")()
         others_kernel = Kernel((7, 7, 1, width), name="conv_others")()
 
-        # The frame's part is the same for every object, so it is convolved once.
-        frame_part = convolve(normalized, frame_kernel * factor, stride=2)
         planes = jnp.stack([masks, others], axis=-1).astype(self.dtype)
         batch, objects, height, width_px, _ = planes.shape
         planes = planes.reshape(batch * objects, height, width_px, 2)  # (b, o, ...) -> (b*o, ...)
         plane_kernel = jnp.concatenate([mask_kernel, others_kernel], axis=2)
-        plane_part = convolve(planes, plane_kernel * factor, stride=2)
-        stem = for_objects(frame_part, objects).reshape(plane_part.shape) + plane_part
-        stem = stem + offset.astype(self.dtype)
-        return Stages(self.config, name="trunk")(stem)[2]
+        stem = stem_of_objects(normalized, planes, frame_kernel * factor, plane_kernel * factor)
+        return Stages(self.config, name="trunk")(stem, offset)[2]
 
 
 class QueryEncoder(nn.Module):
@@ -98,8 +94,8 @@ class QueryEncoder(nn.Module):
         normalized = Normalize(name="normalize")(frames).astype(self.dtype)
         factor, offset = FrozenBatchNorm(width, name="norm")()
         kernel = Kernel((7, 7, 3, width), name="conv_frame")()
-        stem = convolve(normalized, kernel * factor, stride=2) + offset.astype(self.dtype)
-        return Stages(self.config, name="trunk")(stem)
+        stem = stem_of_frames(normalized, kernel * factor)
+        return Stages(self.config, name="trunk")(stem, offset)
 
 
 class KeyValueHead(nn.Module):

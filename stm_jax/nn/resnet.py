@@ -100,17 +100,18 @@ class Bottleneck(nn.Module):
 
 
 class Stages(nn.Module):
-    """What follows the stem's convolution and norm: pooling, ReLU and three stages."""
+    """What follows the stem's convolution: the offset of its norm, pooling, ReLU, three stages."""
 
     config: ModelConfig
 
     @nn.compact
     def __call__(
-        self, stem: Float[Array, "b h2 w2 width"]
+        self, stem: Float[Array, "b h2 w2 width"], offset: Float[Array, " width"]
     ) -> tuple[
         Float[Array, "b h4 w4 r2"], Float[Array, "b h8 w8 r3"], Float[Array, "b h16 w16 r4"]
     ]:
-        features = nn.relu(max_pool(stem))  # in this order ReLU touches a quarter of it
+        # In this order offset and ReLU touch a quarter of it; the largest stays the largest.
+        features = nn.relu(max_pool(stem) + offset.astype(stem.dtype))
         outputs: list[Any] = []
         block = Bottleneck if self.config.bottleneck else BasicBlock
         for stage, channels in enumerate(self.config.stage_channels):

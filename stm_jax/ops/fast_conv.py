@@ -1,8 +1,9 @@
-"""The network's array functions, written so that XLA is quick with them on a CPU too.
+"""The network's array functions, written so that XLA is quick with them on CPUs and TPUs.
 
 Convolution and pooling have PyTorch's padding, explicit everywhere: 'SAME' differs from PyTorch at
 stride 2. The layout is NHWC, kernels are HWIO. Whatever is formulated otherwise than the network
-would have it, only because XLA's own way is slow on a CPU, is here and nowhere else.
+would have it, only because XLA's own way is slow, is here, in `winograd.py` and in
+`tpu_conv.py`, nowhere else.
 """
 
 import functools
@@ -12,12 +13,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from stm_jax.ops import winograd
+from stm_jax.ops import tpu_conv, winograd
+from stm_jax.ops.platforms import as_they_are, on_tpu
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
-
-as_they_are = jax.make_user_context(default_value=False)
-"""`with as_they_are(True):` traces convolutions as such, for compilers that know better."""
 
 
 def same_padding(size: int) -> list[tuple[int, int]]:
@@ -154,12 +153,49 @@ def _by_columns(
     return total.reshape(size, inputs, size, -1).transpose(2, 0, 1, 3)
 
 
+def stem_of_frames(
+    frames: Float[Array, "b h w 3"], kernel: Float[Array, "7 7 3 o"]
+) -> Float[Array, "b h2 w2 o"]:
+    """Convolves frames with the stem's kernel, at stride 2, in their dtype."""
+
+    def plain(frames: jax.Array, kernel: jax.Array) -> jax.Array:
+        return convolve(frames, kernel, stride=2)
+
+    return on_tpu(tpu_conv.convolve_at_2, plain)(frames, kernel.astype(frames.dtype))
+
+
+def stem_of_objects(
+    frames: Float[Array, "b h w 3"],
+    planes: Float[Array, "b*o h w 2"],
+    frame_kernel: Float[Array, "7 7 3 c"],
+    plane_kernel: Float[Array, "7 7 2 c"],
+) -> Float[Array, "b*o h2 w2 c"]:
+    """Convolves each frame together with its objects' planes, at stride 2, in their dtype."""
+
+    def apart(
+        frames: jax.Array, planes: jax.Array, frame_kernel: jax.Array, plane_kernel: jax.Array
+    ) -> jax.Array:
+        # The frame's part is the same for every object, so it is convolved once.
+        frame_part = convolve(frames, frame_kernel, stride=2)
+        plane_part = convolve(planes, plane_kernel, stride=2)
+        objects = planes.shape[0] // frames.shape[0]
+        return for_objects(frame_part, objects).reshape(plane_part.shape) + plane_part
+
+    kernels = (kernel.astype(frames.dtype) for kernel in (frame_kernel, plane_kernel))
+    return on_tpu(tpu_conv.convolve_objects_at_2, apart)(frames, planes, *kernels)
+
+
 def max_pool(features: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
     """The largest of 3x3, at stride 2, padded as PyTorch pads; h and w are even.
 
-    Written as maxima of slices, because XLA's windowed maximum has a slow gradient on CPUs.
+    Written as maxima of slices, because XLA's windowed maximum has a slow gradient on CPUs; on
+    TPUs slices at a stride are slow.
     """
-    return _max_along(_max_along(features, 1), 2)
+
+    def by_slices(features: jax.Array) -> jax.Array:
+        return _max_along(_max_along(features, 1), 2)
+
+    return on_tpu(tpu_conv.max_pool, by_slices)(features)
 
 
 def _max_along(features: jax.Array, axis: int) -> jax.Array:
@@ -178,9 +214,13 @@ def upsample(features: Float[Array, "b h w c"], factor: int) -> Float[Array, "b 
     """Enlarges bilinearly, as PyTorch does with `align_corners=False`.
 
     Written as sums of shifted copies: `jax.image.resize` multiplies by a matrix a side, which
-    takes five times as long.
+    takes five times as long on CPUs, and half as long on TPUs.
     """
-    return _upsample_along(_upsample_along(features, factor, 1), factor, 2)
+
+    def by_copies(features: jax.Array) -> jax.Array:
+        return _upsample_along(_upsample_along(features, factor, 1), factor, 2)
+
+    return on_tpu(functools.partial(tpu_conv.upsample, factor=factor), by_copies)(features)
 
 
 def _upsample_along(features: jax.Array, factor: int, axis: int) -> jax.Array:

@@ -16,8 +16,10 @@ def object_positions(
         threshold: The least probability of a pixel of the object.
     """
     *batch, height, width = masks.shape
-    cells = masks.reshape(*batch, height // stride, stride, width // stride, stride)
-    return (cells >= threshold).any(axis=(-3, -1))
+    # Along columns first: what is left to be turned about is a stride's part of it.
+    rows = masks.reshape(*batch, height // stride, stride, width).max(axis=-2)
+    cells = rows.reshape(*batch, height // stride, width // stride, stride)
+    return cells.max(axis=-1) >= threshold
 
 
 def boxes(positions: Bool[Array, "*b h w"], margin: float = 0.0) -> Bool[Array, "*b h w"]:

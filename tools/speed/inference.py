@@ -16,8 +16,8 @@ from stm_jax.infer.openvino import OpenVino
 from stm_jax.memory.bank import OBJECT_COUNTS, round_up
 from stm_jax.nn.stm import STM
 from stm_jax.ops.aggregate import aggregate, others, softmax_over_objects
-from stm_jax.ops.fast_conv import as_they_are
 from stm_jax.ops.padding import crop, pad, pad_frames, padding_to_stride
+from stm_jax.ops.platforms import as_they_are
 from stm_jax.reads import Dense, Slots
 from stm_jax.reads.protocol import MemoryView
 from stm_jax.weights.pytorch import to_pytorch

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from stm_jax.ops.fast_conv import as_they_are
+from stm_jax.ops.platforms import as_they_are
 
 CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call")
 ELEMENTWISE = ("add", "sub", "mul", "div", "max")
@@ -29,8 +29,7 @@ def converted(function: Callable[..., Any], shapes: Sequence[tuple[int, ...]]) -
     from openvino.frontend.jax.jaxpr_decoder import JaxprPythonDecoder
 
     arguments = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    with as_they_are(True):
-        jaxpr = jax.make_jaxpr(channels_in_front(function))(*arguments)
+    jaxpr = jax.make_jaxpr(channels_in_front(function))(*arguments)
     front_end = FrontEndManager().load_by_framework("jax")
     decoder = JaxprPythonDecoder(jaxpr)  # named, for the front end does not keep it
     return front_end.convert(front_end.load(decoder))
@@ -43,7 +42,8 @@ def channels_in_front(function: Callable[..., Any]) -> Callable[..., list[Any]]:
     """
 
     def called(*arrays: Any) -> list[Any]:
-        closed = jax.make_jaxpr(function)(*arrays)
+        with as_they_are(True):
+            closed = jax.make_jaxpr(function)(*arrays)
         inputs = [*map(_constant, closed.consts), *map(_Value, arrays)]
         return [each.plain for each in _evaluated(closed.jaxpr, inputs)]
 
