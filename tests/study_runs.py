@@ -41,7 +41,7 @@ from stm_jax.study import DataSet, Study, Variant
 from stm_jax.train.config import StageConfig, TrainConfig
 
 def training(rate):
-    data = DataConfig((Photographs(Path("clips")),), length=2, size=32, batch_size=2)
+    data = DataConfig((Photographs(Path("clips")),), size=32, batch_size=2)
     stage = StageConfig(data, steps=STEPS, learning_rate=rate, warmup_steps=1)
     return TrainConfig(
         None, (stage,), start_from="tiny.safetensors", checkpoint_every=3, log_every=1
