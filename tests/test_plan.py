@@ -13,7 +13,7 @@ import pytest
 from stm_jax.cli import main
 from stm_jax.config import TINY
 from stm_jax.errors import InputError
-from stm_jax.plan.compiled_text import read_text, shapes_of
+from stm_jax.plan.compiled_text import parsed, shapes_of
 from stm_jax.plan.compiling import compiled_for
 from stm_jax.plan.counting import steps_of
 from stm_jax.plan.programs import Segmenting
@@ -79,7 +79,7 @@ BLOCK = 4 * 8 * 128  # bytes of f32[8,128]
 
 
 def steps_by_name(text, turns=3):
-    return {step.name: step for step in steps_of(read_text(text), turns)}
+    return {step.name: step for step in steps_of(parsed(text), turns)}
 
 
 def test_an_array_is_as_large_as_it_is_stored():
@@ -142,12 +142,12 @@ def test_the_work_of_a_convolution_is_what_xla_counts(stride, size, way):
     else:
         lowered = jax.jit(convolve).lower(image, kernel)
     text = lowered.compiler_ir(dialect="hlo").as_hlo_text()
-    found = [product for step in steps_of(read_text(text), 1) for product in step.products]
+    found = [product for step in steps_of(parsed(text), 1) for product in step.products]
     assert [product.flop for product in found] == [lowered.cost_analysis()["flops"]]
 
 
 def test_a_prediction_is_of_the_rates():
-    steps = steps_of(read_text(TEXT.replace("LOOP", KNOWN)), 1)
+    steps = steps_of(parsed(TEXT.replace("LOOP", KNOWN)), 1)
     found = predicted(steps, V5E)
     cycles = 1500 + 3000 + 150 + 5 * 300 + 6000
     by_memory = found.main_bytes / V5E.memory_bandwidth  # of which the copy is nearly all
@@ -168,7 +168,7 @@ def test_what_is_exchanged_takes_its_time():
     assert seconds_to_reduce(100e6, target_of("v5e-8")) == pytest.approx(1.75e-3 + 6e-6)
     assert seconds_to_reduce(100e6, target_of("h100x8")) == pytest.approx(2 * 100e6 / 450e9)
     assert seconds_to_reduce(100e6, target_of("v5e-1")) == 0
-    found = predicted(steps_of(read_text(TEXT.replace("LOOP", "")), 1), V5E)
+    found = predicted(steps_of(parsed(TEXT.replace("LOOP", "")), 1), V5E)
     exposed = step_seconds(found, target_of("v5e-256")) - found.expected
     assert exposed == pytest.approx(seconds_to_reduce(BLOCK, target_of("v5e-256")) - found.hidden)
 

@@ -122,7 +122,7 @@ class CompiledText:
     entry: Computation
 
 
-def read_text(text: str) -> CompiledText:
+def parsed(text: str) -> CompiledText:
     """Returns the program that a compiled text describes.
 
     Args:
@@ -131,7 +131,7 @@ def read_text(text: str) -> CompiledText:
     computations: dict[str, Computation] = {}
     entry, name, root = "", "", ""
     lines: list[Instruction] = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         begun = _COMPUTATION.match(line)
         if begun is not None:
             name, lines, root = begun[2], [], ""

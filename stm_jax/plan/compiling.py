@@ -23,6 +23,7 @@ import numpy as np
 from jax.experimental import topologies
 
 from stm_jax.errors import InputError
+from stm_jax.json_files import load_json
 from stm_jax.plan.programs import Program, call_of
 from stm_jax.plan.targets import Target
 
@@ -104,8 +105,8 @@ def compiled_for(target: Target, program: Program, folder: pathlib.Path | None =
         check_installed(target)
         folder.mkdir(parents=True, exist_ok=True)
         _in_child("compile", target, program, folder, _environment(target))
-    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    return Compiled(text=(folder / TEXT).read_text(encoding="utf-8"), **facts)
+    text = (folder / TEXT).read_bytes().decode("utf-8")
+    return Compiled(text=text, **load_json(folder / FACTS))
 
 
 def measured_seconds(target: Target, program: Program) -> float | None:
@@ -116,7 +117,7 @@ def measured_seconds(target: Target, program: Program) -> float | None:
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder)
         _in_child("measure", target, program, path, {})
-        return json.loads((path / FACTS).read_text(encoding="utf-8"))
+        return load_json(path / FACTS)
 
 
 def check_installed(target: Target) -> None:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from stm_jax.plan.compiled_text import read_text
+from stm_jax.plan.compiled_text import parsed
 from stm_jax.plan.compiling import Compiled
 from stm_jax.plan.counting import steps_of
 from stm_jax.plan.programs import Program, Segmenting, Training
@@ -56,7 +56,7 @@ def planned(
     Loops of which the compiler does not know the turns are those over the memory's slots.
     """
     turns = program.slots if isinstance(program, Segmenting) else program.stage.data.length - 1
-    steps = steps_of(read_text(compiled.text), turns)
+    steps = steps_of(parsed(compiled.text), turns)
     return Planned(target, program, compiled, predicted(steps, target.chip), measured)
 
 
