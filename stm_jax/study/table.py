@@ -120,13 +120,14 @@ def table_of(study: Study, plan: Plan, results: Mapping[str, Mapping[str, Any]])
     followed = {each.name: _followed(each, plan, results) for each in done}
     baseline = followed.get(study.baseline)
     members = _members(plan, results, next(iter(followed.values())))
-    others = followed if baseline else {}
     groups = [
         Group(
             *(name, meaning, len(kept)),
             j_and_f={v: f.mean_over(kept) for v, f in followed.items()},
             differences={
-                v: f.compared(baseline, kept) for v, f in others.items() if f is not baseline
+                v: f.compared(baseline, kept)
+                for v, f in followed.items()
+                if baseline is not None and f is not baseline
             },
         )
         for name, (meaning, kept) in members.items()
@@ -184,9 +185,9 @@ class _Followed:
         """Returns J&F over these objects less the baseline's."""
         objects = self.objects(kept)
         there = objects > 0
-        sums = (each.sums("j_and_f", kept)[:, there] for each in (self, baseline))
+        mine, theirs = (each.sums("j_and_f", kept)[:, there] for each in (self, baseline))
         same = self.trainings == baseline.trainings != []
-        return difference(*sums, objects[there], same_weights=same)
+        return difference(mine, theirs, objects[there], same_weights=same)
 
     @functools.cached_property
     def curve(self) -> tuple[float | None, ...]:
