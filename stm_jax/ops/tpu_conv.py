@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -82,9 +81,8 @@ def upsample(features: Float[Array, "b h w c"], factor: int) -> Float[Array, "b 
 
 
 def _enlarging(size: int, factor: int, dtype: Any) -> Float[Array, "large size"]:
-    places = (np.arange(size * factor) + 0.5) / factor - 0.5  # in pixels of the small image
-    below = np.floor(places).astype(int)
-    matrix = np.zeros((size * factor, size))
-    for shift, weight in ((0, 1 - (places - below)), (1, places - below)):
-        matrix[np.arange(size * factor), np.clip(below + shift, 0, size - 1)] += weight
-    return jnp.asarray(matrix, dtype)
+    # Of sizes, too, that an exported program does not know yet.
+    places = (jnp.arange(size * factor) + 0.5) / factor - 0.5  # in pixels of the small image
+    inside = jnp.clip(places, 0, size - 1)
+    distances = jnp.abs(inside[:, None] - jnp.arange(size))
+    return jnp.maximum(1 - distances, 0).astype(dtype)
