@@ -40,6 +40,9 @@ def test_every_configuration_loads_and_says_how_it_is_run(path: pathlib.Path):
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_study_loads_and_says_how_it_is_run(path: pathlib.Path, root: pathlib.Path):  # noqa: F811
     assert f"stm-jax study configs/{path.name}" in path.read_text()
+    (root / "data").mkdir()
+    for name in ("duts-tr-subset", "davis2016-train"):
+        (root / "data" / name).symlink_to(root)
     load_study(path, root)
 
 
