@@ -57,15 +57,15 @@ def test_a_run_tells_what_it_does(
     said = capsys.readouterr().out
     count = sum(leaf.size for leaf in jax.tree.leaves(random_model(TINY).variables["params"]))
     assert f"tiny: {count / 1e6:.1f} million parameters; 1 x cpu" in said
-    assert "stage 2: steps 4 to 6, 2 clips of 3 x 32 x 32, " in said
+    assert "stage 2: steps 4 to 6, 2 clips of 2 x 32 x 32, " in said
     gflop = float(said.partition("32 x 32, ")[2].partition(" GFLOP")[0])
-    # The convolutions of the last stage alone, forwards and back, for four frames and more.
+    # The convolutions of the last stage alone, forwards and back, for two frames and more.
     assert 0.01 < gflop < 1
 
     found = dict(pictures_in(tmp_path))
     assert sorted(found) == [2, 3, 4, 6]  # with each checkpoint
-    # A row for each of two clips; frame, truth and prediction of two frames.
-    assert all(picture.size == (2 * 3 * 32, 2 * 32) for picture in found.values())
+    # A row for each of two clips: frame, truth and prediction of its second frame.
+    assert all(picture.size == (3 * 32, 2 * 32) for picture in found.values())
 
     for unused in ("given_weights", "initial_model"):  # by a run that goes on
         monkeypatch.delattr(loop, unused)

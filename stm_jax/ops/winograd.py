@@ -17,7 +17,7 @@ OF_TILE = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
 OF_KERNEL = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
 OF_PRODUCTS = ((1, 1, 1, 0), (0, 1, -1, -1))
 
-LEAST_CHANNELS, LEAST_POSITIONS = 128, 4096
+LEAST_CHANNELS, LEAST_POSITIONS = 64, 1024
 """Below these the sums take longer than the products that they save, on two cores."""
 
 
@@ -50,11 +50,10 @@ def winograd(
         ]
         for i in range(4)
     ]
-    of_kernel = jnp.asarray(OF_KERNEL)
-    kernels = jnp.einsum("xi,yj,ijco->xyco", of_kernel, of_kernel, kernel)
+    kernels = _both(OF_KERNEL, [[kernel[i, j] for j in range(3)] for i in range(3)])
     products = [
-        [tile @ kernels[x, y] for y, tile in enumerate(row)]
-        for x, row in enumerate(_both(OF_TILE, tiles))
+        [tile @ of_tile for tile, of_tile in zip(*rows, strict=True)]
+        for rows in zip(_both(OF_TILE, tiles), kernels, strict=True)
     ]
     pixels = [
         [pixel.reshape(batch, rows, 1, columns, 1, -1) for pixel in row]
@@ -67,13 +66,15 @@ def winograd(
 Table = Sequence[Sequence[jax.Array]]
 
 
-def _both(matrix: Sequence[Sequence[int]], table: Table) -> Table:
+def _both(matrix: Sequence[Sequence[float]], table: Table) -> Table:
     """Returns M A M^T of a table of arrays: sums of its rows, then of its columns."""
     summed = [[_sum(line, column) for line in matrix] for column in zip(*table, strict=True)]
     return [[_sum(line, row) for line in matrix] for row in zip(*summed, strict=True)]
 
 
-def _sum(line: Sequence[int], arrays: Sequence[jax.Array]) -> jax.Array:
-    """Returns the sum of the arrays, each as it is, turned in its sign, or left out."""
-    signed = [a if sign > 0 else -a for sign, a in zip(line, arrays, strict=True) if sign]
-    return functools.reduce(jnp.add, signed)
+def _sum(line: Sequence[float], arrays: Sequence[jax.Array]) -> jax.Array:
+    """Returns the sum of the arrays times the factors, without what is times 0."""
+    weighted = [
+        a if factor == 1 else factor * a for factor, a in zip(line, arrays, strict=True) if factor
+    ]
+    return functools.reduce(jnp.add, weighted)
