@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import time
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ from stm_jax.data.sources import Photographs, Videos
 from stm_jax.errors import InputError
 from stm_jax.nn.model import random_model
 from stm_jax.nn.stm import STM
+from stm_jax.train import loop
 from stm_jax.train.config import StageConfig, TrainConfig
 from stm_jax.train.follow import follow_clip, shares_of_cells
 from stm_jax.train.log import RunLog
@@ -220,6 +222,42 @@ def test_a_stopped_run_goes_on_exactly(
             jax.tree.leaves(loaded.variables), jax.tree.leaves(whole.variables), strict=True
         )
     )
+
+
+def test_the_host_is_one_step_ahead_and_no_more(
+    root: pathlib.Path,  # noqa: F811
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A run that is asked to stop would have to wait for all steps that are on their way."""
+    losses: list[jax.Array] = []
+    ahead: list[int] = []
+
+    def wait(loss: np.ndarray) -> np.ndarray:
+        time.sleep(0.4)
+        return loss
+
+    @jax.jit
+    def late(loss: jax.Array) -> jax.Array:
+        return jax.pure_callback(wait, jax.ShapeDtypeStruct(loss.shape, loss.dtype), loss)
+
+    def make_late_step(*how: object):
+        step = make_step(*how)
+
+        def late_step(*given: object):
+            ahead.append(sum(not loss.is_ready() for loss in losses))
+            state, metrics, labels = step(*given)
+            losses.append(late(metrics["loss"]))
+            return state, {**metrics, "loss": losses[-1]}, labels
+
+        return late_step
+
+    monkeypatch.setattr(loop, "make_step", make_late_step)
+    monkeypatch.setattr(loop, "_gflop_of", lambda *_: None)
+    config = config_for(root)
+    stage = dataclasses.replace(config.stages[0], steps=6)
+    fit(dataclasses.replace(config, stages=(stage,), log_every=6), tmp_path / "run")
+    assert max(ahead) <= 1
 
 
 def stop_after(step: int):

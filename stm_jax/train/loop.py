@@ -107,12 +107,17 @@ def fit(
                 log.begin_stage(index, stage, begin, done, gflop)
                 clips = _clips(config, index, stage, done - begin)
                 compiling = telling_of_long_compiles(what, log.say)
+                before = {}
                 while done < begin + stage.steps:
                     batch = dict(next(clips))
                     with log.trace(profile, done - begin), compiling:
                         state, metrics, labels = step(state, place_clips(mesh, batch))
                     done, compiling = done + 1, contextlib.nullcontext()
                     take_time()  # to save this step, if it is the last
+                    # One step ahead keeps the device at work. More would only have to be waited
+                    # for when the run is asked to stop, and a cluster kills after seconds.
+                    jax.block_until_ready(before)
+                    before = metrics
                     log.add(done, metrics)
                     with log.aside():
                         last = done == begin + stage.steps
