@@ -1,12 +1,14 @@
 """The command line, `stm-jax <command>`: finds the command, runs it, and says what went wrong.
 
 Exit status: 0 done, 2 a wrong option, a bad input or a full disk, 130 stopped by
-Ctrl-C, SIGTERM or SIGHUP.
+Ctrl-C, SIGTERM or SIGHUP, or because nobody reads what it prints any more (`| head`).
 """
 
 import contextlib
 import dataclasses
 import errno
+import os
+import select
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -32,30 +34,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit status; wrong options raise SystemExit(2)."""
     never_fail_to_print()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words == ["--version"]:
-        return _print_versions()
     try:
+        if words == ["--version"]:
+            return _print_versions()
         command = _chosen(words)
     except InputError as error:
         raise SystemExit(_fail(str(error))) from None
+    except OSError as error:  # of printing the help, which `| head` soon has enough of
+        return 0 if error.errno == errno.EPIPE and _reader_has_left() else _fail_at(error)
     keep_freed_memory()
     try:
         # Not where a program calls this, whose signals are its own.
         with ending_in_time() if arguments is None else contextlib.nullcontext():
             command.run()
+            print(end="", flush=True)
     except InputError as error:
         return _fail(str(error))
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            return _fail(str(error))
-        return _fail(
-            "the disk is full: what was written is kept; make room and give the same command"
-            " again to go on"
-        )
+        return _fail_at(error)
     except KeyboardInterrupt as stop:
-        stopped = printable(stop) or "give the same command again to go on"
-        _say(f"stm-jax: stopped: {stopped}")
-        return 130
+        return _stopped(printable(stop) or "give the same command again to go on")
     return 0
 
 
@@ -79,8 +77,39 @@ def _print_versions() -> int:
     found = versions()
     print(f"stm_jax {found.pop('stm_jax')}")
     print(", ".join(f"{name} {version}" for name, version in found.items()))
-    print(f"devices: {', '.join(f'{each} ({each.device_kind})' for each in jax.devices())}")
+    print(
+        f"devices: {', '.join(f'{each} ({each.device_kind})' for each in jax.devices())}",
+        flush=True,
+    )
     return 0
+
+
+def _fail_at(error: OSError) -> int:
+    if error.errno == errno.EPIPE and _reader_has_left():
+        return _stopped("nobody reads what it prints")
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return _fail(str(error))
+    return _fail(
+        "the disk is full: what was written is kept; make room and give the same command"
+        " again to go on"
+    )
+
+
+def _reader_has_left() -> bool:
+    """Says whether nobody reads standard output any more; if so, no more is written to it."""
+    watched = select.poll()
+    watched.register(sys.stdout.fileno(), 0)
+    if not watched.poll(0):
+        return False
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    return True
+
+
+def _stopped(why: str) -> int:
+    _say(f"stm-jax: stopped: {why}")
+    return 130
 
 
 def _fail(message: str) -> int:

@@ -29,6 +29,7 @@ def in_one_line(command: str) -> Iterator[None]:
             yield
     except SystemExit as end:
         if not end.code:
+            print(end="", flush=True)  # while a reader that has left is heeded
             raise
         lines = [line.strip(_FRAME) for line in printed.getvalue().split("\n")]
         raise InputError(f"{_sentence(lines)}; `{command} --help` tells what there is") from None

@@ -130,6 +130,48 @@ def test_evaluate_stops(inputs, number):
     assert len(ends_in_time(process, number)) == 1
 
 
+LEFT = "stm-jax: stopped: nobody reads what it prints\n"
+PRINTING = """
+import sys
+from stm_jax.cli import main
+from stm_jax.commands import Evaluate
+def tell(self):
+    while True:
+        print("a line")
+Evaluate.run = tell
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "told"),
+    [
+        (["--help"], 0, ""),
+        (["evaluate", "--help"], 0, ""),
+        (
+            ["evaluate", "masks", "--dataset", "davis"],
+            130,
+            LEFT,
+        ),
+    ],
+    ids=["help", "help on a command", "a command"],
+)
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_reader_that_leaves_is_no_error(words, status, told, unbuffered):
+    """As in `stm-jax --help | head`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        done = subprocess.run(
+            [sys.executable, "-c", PRINTING, *words],
+            env=os.environ | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": unbuffered},
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (status, told)
+
+
 CHILDREN = """
 import concurrent.futures, multiprocessing, os, time
 from stm_jax.processes import end_with_parent
