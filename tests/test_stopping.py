@@ -148,11 +148,7 @@ sys.exit(main())
     [
         (["--help"], 0, ""),
         (["evaluate", "--help"], 0, ""),
-        (
-            ["evaluate", "masks", "--dataset", "davis"],
-            130,
-            LEFT,
-        ),
+        (["evaluate", "masks", "--dataset", "davis", "--protocol", "davis2017"], 130, LEFT),
     ],
     ids=["help", "help on a command", "a command"],
 )
