@@ -23,6 +23,7 @@ import numpy as np
 from jax.experimental import topologies
 
 from stm_jax.errors import InputError
+from stm_jax.files import write_whole
 from stm_jax.json_files import load_json
 from stm_jax.plan.programs import Program, call_of
 from stm_jax.plan.targets import Target
@@ -207,8 +208,8 @@ def _compile(target: Target, program: Program, folder: pathlib.Path) -> None:
         "temporary": memory.temp_size_in_bytes,
         "xla_bytes": (compiled.cost_analysis() or {}).get("bytes accessed"),
     }
-    (folder / TEXT).write_text(compiled.as_text(), encoding="utf-8")
-    (folder / FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    write_whole(folder / TEXT, compiled.as_text().encode())
+    write_whole(folder / FACTS, json.dumps(facts, indent=1).encode())
 
 
 def _measure(target: Target, program: Program, folder: pathlib.Path) -> None:
@@ -227,7 +228,7 @@ def _measure(target: Target, program: Program, folder: pathlib.Path) -> None:
             times.append(time.perf_counter() - begun)
             arguments[call.state] = results[0]
         seconds = statistics.median(times[2:])
-    (folder / FACTS).write_text(json.dumps(seconds), encoding="utf-8")
+    write_whole(folder / FACTS, json.dumps(seconds).encode())
 
 
 def main(what: str, folder: str) -> None:
