@@ -107,6 +107,8 @@ def test_groups_are_compared_over_their_own_objects():
     # Hard objects are in two videos, one each: seed 0 of `drawn` is better by 0.2, seed 1 by 0.25.
     assert groups["absence"].differences["drawn"] == pytest.approx((0.225, 0.2, 0.25))
     assert groups["absence"].differences["<first>"] == pytest.approx((0, 0, 0))
+    # An easy one is in a video with a hard one, whose gain is not its own.
+    assert groups["none of these"].differences["drawn"] == pytest.approx((0, 0, 0))
     assert groups["videos of b"].differences["drawn"] == (0.0, None, None)  # one video
     assert "base" not in groups["absence"].differences
     assert groups["absence"].rows() == [
