@@ -59,7 +59,7 @@ def get_config() -> TrainConfig:
                 stage, data=remembering, steps=1000, learning_rate=2e-4, final_learning_rate=1e-4
             ),
             dataclasses.replace(
-                stage, data=full_size, steps=1200, learning_rate=1e-4, final_learning_rate=1e-6
+                stage, data=full_size, steps=1000, learning_rate=1e-4, final_learning_rate=1e-6
             ),
         ),
         key_frames=64,
