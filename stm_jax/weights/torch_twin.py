@@ -230,13 +230,18 @@ class STM(nn.Module):
         _, _, r4 = self.Encoder_M(frames, masks, torch.stack(others))
         return self.KV_M_r4(r4)
 
-    def segment(self, frame: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    def segment(
+        self, frame: Tensor, keys: Tensor, values: Tensor, skips_each: bool = False
+    ) -> Tensor:
         """Returns logits (1 + objects, H, W), background first, of a frame (3, H, W) in [0, 1].
 
         keys (objects, K, T, h, w), values (objects, V, T, h, w): memorised frames, stacked.
+        `skips_each` computes the skips for each object, as the original implementation does.
         """
         padded, crop = pad_to_16(frame)
         r2, r3, r4 = self.Encoder_Q(padded[None])
+        if skips_each:
+            r2, r3 = (each.expand(len(keys), -1, -1, -1) for each in (r2, r3))
         read, _ = read_memory(keys, values, *self.KV_Q_r4(r4))
         return aggregate(self.Decoder(read, r3, r2))[:, *crop]
 

@@ -179,8 +179,8 @@ def load_twin(model: Model, dtype: str) -> Any:
     return twin.to(device, getattr(torch, dtype), memory_format=torch.channels_last)
 
 
-def torch_calls(case: Case, twin: Any) -> Calls:
-    """Returns memorize, segment and step of PyTorch."""
+def torch_calls(case: Case, twin: Any, skips_each: bool = False) -> Calls:
+    """Returns memorize, segment and step of PyTorch; the skips for each object, or once a frame."""
     weight = twin.Decoder.pred2.weight  # says device and dtype
 
     def to_image(pixels: np.ndarray) -> Any:
@@ -197,18 +197,21 @@ def torch_calls(case: Case, twin: Any) -> Calls:
     kept = [part[:, :, 1:].contiguous() for part in memory]
     last = (frame, masks)
 
+    def segmented(frame: Any, memory: list) -> Any:
+        return twin.segment(frame, *memory, skips_each).softmax(dim=0)
+
     def step() -> np.ndarray:
         nonlocal last
         written = zip(kept, twin.memorize(*last), strict=True)
         frame = to_image(case.frame)
         stacked = [torch.cat([old, new.unsqueeze(2)], dim=2) for old, new in written]
-        probabilities = twin.segment(frame, *stacked).softmax(dim=0)
+        probabilities = segmented(frame, stacked)
         last = (frame, probabilities[1:].to(weight))
         return probabilities.argmax(dim=0).to(torch.uint8).cpu().numpy()
 
     without_gradients = torch.inference_mode()
     return {
         "memorize": without_gradients(lambda: wait(twin.memorize(frame, masks))),
-        "segment": without_gradients(lambda: wait(twin.segment(frame, *memory).softmax(dim=0))),
+        "segment": without_gradients(lambda: wait(segmented(frame, memory))),
         "step": without_gradients(step),
     }

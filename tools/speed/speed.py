@@ -14,7 +14,8 @@ bytes of one frame to its ids, with both of the above and the writing of the mem
 GFLOP counts a multiplication and an addition as two, in this project's own program as it is
 written, by XLA's cost analysis before optimisation. GFLOP/s are of that count for both, so they
 are speeds of the same useful work. PyTorch runs stm_jax/weights/torch_twin.py eagerly, in
-channels-last layout and with the skips computed once a frame; its threads wait without spinning
+channels-last layout and with the skips computed once a frame; as "original" it computes them for
+each object, as the original implementation does. Its threads wait without spinning
 (OMP_WAIT_POLICY=PASSIVE), or it would fall behind many times where others use the CPU. Weights are
 random. MiB is what a call takes beyond what is held before it (weights and memory frames).
 
@@ -100,6 +101,8 @@ def compare_network(options: Options, model: Model) -> None:
         contestants = {"ours": our_calls(case, model)}
         if twin is not None:
             contestants["torch"] = torch_calls(case, twin)
+            if count > 1:
+                contestants["original"] = torch_calls(case, twin, skips_each=True)
         for name, gflop in count_gflop(case, model).items():
             calls = {who: calls[name] for who, calls in contestants.items()}
             with watch_compilation() as first:
@@ -114,12 +117,12 @@ def compare_network(options: Options, model: Model) -> None:
             )
             for who, each in seconds.items():
                 print(
-                    f"    {who:5} {times(each)}, {np.median(1 / each[0]):.2f} frames/s, "
+                    f"    {who:8} {times(each)}, {np.median(1 / each[0]):.2f} frames/s, "
                     f"{np.median(gflop / each[0]):.0f} GFLOP/s, {memory[who]}"
                 )
-            if twin is not None:
-                told = ratio(seconds["torch"], seconds["ours"])
-                print(f"    time(torch) / time(ours): {told}", flush=True)
+            for who in [who for who in seconds if who != "ours"]:
+                told = ratio(seconds[who], seconds["ours"])
+                print(f"    time({who}) / time(ours): {told}", flush=True)
         if twin is not None:
             ours, theirs = (contestants[who]["segment"]() for who in ("ours", "torch"))
             difference = np.abs(np.asarray(ours) - theirs.float().cpu().numpy()).max()
@@ -203,7 +206,7 @@ def peak_memory(call: Callable[[], Any], who: str) -> str:
             return f"{(status_kib('VmHWM') - held) / 2**10:.0f} MiB"
         except (OSError, AttributeError):  # not Linux, or not glibc
             return "memory unknown"
-    if who == "torch":
+    if who in ("torch", "original"):
         torch.cuda.reset_peak_memory_stats()
         held = torch.cuda.memory_allocated()
         call()
