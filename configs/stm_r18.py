@@ -32,14 +32,20 @@ def get_config() -> TrainConfig:
         first_skip=2,
         last_skip=20,
     )
-    # Clips long enough for the network's own mistakes to come back to it from the memory.
-    remembering = dataclasses.replace(
-        matching, sources=_sources(videos=0.5), objects=2, length=5, size=256, batch_size=2
+    # Clips long enough for the network's own mistakes to come back to it from the memory, with
+    # objects enough to take for one another.
+    crowded = dataclasses.replace(
+        matching,
+        sources=_sources(videos=0.5, crowds=0.4),
+        pasted=4,
+        objects=4,
+        length=5,
+        size=256,
+        batch_size=2,
+        last_skip=15,
     )
     # Things at the size that they have at 480 rows.
-    full_size = dataclasses.replace(
-        remembering, sources=_sources(videos=0.6), objects=2, length=5, size=384, batch_size=2
-    )
+    full_size = dataclasses.replace(crowded, objects=3, size=384)
     stage = StageConfig(
         matching,
         steps=4000,
@@ -56,10 +62,20 @@ def get_config() -> TrainConfig:
         stages=(
             stage,
             dataclasses.replace(
-                stage, data=remembering, steps=1000, learning_rate=2e-4, final_learning_rate=1e-4
+                stage,
+                data=crowded,
+                steps=600,
+                learning_rate=2e-4,
+                final_learning_rate=1e-4,
+                warmup_steps=40,
             ),
             dataclasses.replace(
-                stage, data=full_size, steps=1000, learning_rate=1e-4, final_learning_rate=1e-6
+                stage,
+                data=full_size,
+                steps=250,
+                learning_rate=1e-4,
+                final_learning_rate=1e-6,
+                warmup_steps=20,
             ),
         ),
         key_frames=64,
@@ -72,10 +88,10 @@ def get_config() -> TrainConfig:
     )
 
 
-def _sources(videos: float) -> tuple[Source, ...]:
-    """Returns photographs and videos, so many of the clips videos."""
+def _sources(videos: float, crowds: float = 0.2) -> tuple[Source, ...]:
+    """Returns photographs and videos: which share is videos, and of the photographs crowds."""
     return (
-        Photographs(Path("data/duts-tr-subset"), weight=0.8 * (1.0 - videos)),
-        Photographs(Path("data/coco-instances"), weight=0.2 * (1.0 - videos)),
+        Photographs(Path("data/duts-tr-subset"), weight=(1.0 - crowds) * (1.0 - videos)),
+        Photographs(Path("data/coco-instances"), weight=crowds * (1.0 - videos)),
         Videos(Path("data/davis2016-train"), weight=videos),
     )
