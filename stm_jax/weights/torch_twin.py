@@ -231,7 +231,7 @@ class STM(nn.Module):
         return self.KV_M_r4(r4)
 
     def segment(
-        self, frame: Tensor, keys: Tensor, values: Tensor, skips_each: bool = False
+        self, frame: Tensor, keys: Tensor, values: Tensor, *, skips_each: bool = False
     ) -> Tensor:
         """Returns logits (1 + objects, H, W), background first, of a frame (3, H, W) in [0, 1].
 

@@ -198,7 +198,7 @@ def torch_calls(case: Case, twin: Any, skips_each: bool = False) -> Calls:
     last = (frame, masks)
 
     def segmented(frame: Any, memory: list) -> Any:
-        return twin.segment(frame, *memory, skips_each).softmax(dim=0)
+        return twin.segment(frame, *memory, skips_each=skips_each).softmax(dim=0)
 
     def step() -> np.ndarray:
         nonlocal last
