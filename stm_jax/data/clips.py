@@ -11,7 +11,7 @@ from jaxtyping import Float
 from stm_jax.data.camera import worn
 from stm_jax.data.dust import clouded
 from stm_jax.data.light import DRIFTING_SHARE, drift, grey, random_color, recolored
-from stm_jax.data.parts import FINEST, with_a_part
+from stm_jax.data.parts import FINE_ENOUGH, with_a_part
 from stm_jax.data.pasting import Layer, Thing, paste, side_of, thing_of
 from stm_jax.data.paths import PHOTOGRAPH, VIDEO, Motion, Ranges, bent, path, random_motion
 from stm_jax.data.samples import Sample, Video, counts_of, ids_of
@@ -67,7 +67,7 @@ def clip_from_photograph(
     """
     ids = sample.ids_with_object()
     if objects > 1 and rng.random() < PARTED_SHARE:
-        ids = with_a_part(sample.rgb(ids.shape, _shrink(max(ids.shape) / FINEST)), ids, rng)
+        ids = with_a_part(sample.rgb(ids.shape, _shrink(max(ids.shape) / FINE_ENOUGH)), ids, rng)
     return _clip([sample] * length, [ids] * length, PHOTOGRAPH, pasted, rng, size, objects)
 
 
