@@ -194,9 +194,16 @@ def test_a_plan_of_this_machine(tmp_path, capsys):
     table, texts = tmp_path / "plan.csv", tmp_path / "texts"
     given = ["plan", "cpu", "--networks", "tiny", "--frame", "48", "32", "--slots", "2"]
     given += ["--config", str(CONFIG), "--clips", "1", "--texts", str(texts), "--csv", str(table)]
+    given += ["--videos", "1", "3"]
     assert main(given) == 0
     rows = list(csv.DictReader(table.open()))
-    assert [row["program"] for row in rows] == ["tiny, a frame, 1 object", "tiny, a step"]
+    assert [row["program"] for row in rows] == [
+        "tiny, a frame, 1 object",
+        "tiny, a frame of 3 videos, 1 object",
+        "tiny, a step",
+    ]
+    one, three = (float(row["memory, GB"]) for row in rows[:2])
+    assert 1.2 * one < three < 3 * one  # each its own memory, one network
     for row in rows:
         assert float(row["compile, s"]) > 0
         assert float(row["measured, ms"]) > 0
@@ -205,7 +212,7 @@ def test_a_plan_of_this_machine(tmp_path, capsys):
     for facts in texts.glob("*/facts.json"):
         facts.write_text(json.dumps(json.loads(facts.read_text()) | {"seconds": 1234.0}))
     assert main(given) == 0
-    assert [row["compile, s"] for row in csv.DictReader(table.open())] == ["1234.0"] * 2
+    assert [row["compile, s"] for row in csv.DictReader(table.open())] == ["1234.0"] * 3
     assert "tiny, a step" in capsys.readouterr().out
 
 

@@ -1,6 +1,7 @@
 """`stm-jax plan`: what a network would do on accelerators that are not here."""
 
 import dataclasses
+import itertools
 import pathlib
 from typing import TYPE_CHECKING, Literal
 
@@ -51,6 +52,8 @@ class Plan:
     """Numbers of objects that are followed in it."""
     slots: int = 6
     """Frames in its memory."""
+    videos: tuple[int, ...] = (1,)
+    """Numbers of videos that a chip follows at once, as `benchmark-dataset --videos` does."""
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     """Of the convolutions."""
     texts: pathlib.Path | None = None
@@ -102,6 +105,8 @@ class Plan:
             within(f"--{option}", getattr(self, option), 1, MOST)
         for objects in self.follow:
             within("--follow", objects, 1, 255)
+        for videos in self.videos:
+            within("--videos", videos, 1, MOST)
         for side in self.frame:
             within("--frame", side, 16, MOST_PIXELS)
         known = {preset.name for preset in PRESETS}
@@ -123,10 +128,13 @@ class Plan:
                 for target in targets:
                     if kind == "segment":
                         size = self.frame[1], self.frame[0]
-                        # Each chip has a video of its own, and all have the same program.
-                        for count in self.follow:
+                        # Each chip has videos of its own, and all have the same program.
+                        for count, videos in itertools.product(self.follow, self.videos):
                             what = f"{network.name}-{size[1]}x{size[0]}-{count}-of-{self.slots}"
-                            program = Segmenting(network, self.precision, size, count, self.slots)
+                            what += f"-{videos}-videos" if videos > 1 else ""
+                            program = Segmenting(
+                                network, self.precision, size, count, self.slots, videos
+                            )
                             name = f"segment-{what}-{self.precision}-{target.chip.name}"
                             found.append((name, program, target))
                     elif config is not None:

@@ -137,7 +137,7 @@ class Places:
             begun = time.perf_counter()
             what = f"{self.count} videos of {size_of(frame)}, objects: {len(ids) - 1}"
             with telling_of_long_compiles(what):
-                lowered = _advance.lower(recipe, self._mesh, self._at_once, *arguments)
+                lowered = advance_places.lower(recipe, self._mesh, self._at_once, *arguments)
                 self._program = lowered.compile()
             self.compile_seconds = time.perf_counter() - begun
         state, answers = self._program(*arguments)
@@ -319,7 +319,7 @@ def _put(mesh: Mesh, leaves: list[Array], place: Int[Array, ""], given: list[Arr
 
 
 @functools.partial(jax.jit, static_argnames=("recipe", "mesh", "at_once"), donate_argnames="states")
-def _advance(
+def advance_places(
     recipe: Recipe,
     mesh: Mesh,
     at_once: bool,

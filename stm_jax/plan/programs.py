@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import SingleDeviceSharding
+from jax.sharding import Mesh, NamedSharding
 
 from stm_jax.config import ModelConfig
+from stm_jax.infer.batch import EVERYWHERE, SHARED_OUT, advance_places
 from stm_jax.infer.stream import Recipe, advance, begin
 from stm_jax.memory.rules.every_nth import EveryNth
 from stm_jax.nn.model import random_model
@@ -33,7 +34,7 @@ class Training:
 
 @dataclasses.dataclass(frozen=True)
 class Segmenting:
-    """A frame of a video on one device: the last one is memorised, the next one segmented.
+    """A frame of each video on one device: the last one is memorised, the next one segmented.
 
     Attributes:
         model: The network.
@@ -41,6 +42,7 @@ class Segmenting:
         size: Rows and columns of a frame.
         objects: How many are followed.
         slots: Frames in the memory.
+        videos: How many are followed at once.
     """
 
     model: ModelConfig
@@ -48,6 +50,7 @@ class Segmenting:
     size: tuple[int, int]
     objects: int
     slots: int
+    videos: int = 1
 
 
 Program = Training | Segmenting
@@ -103,9 +106,15 @@ def _segmenting(program: Segmenting, device: Any) -> Call:
     state = begin(recipe, program.slots, frame, masks, np.ones(program.objects, bool))
     ids = np.arange(1 + program.objects, dtype=np.uint8)
 
-    def there(leaf: Any) -> jax.ShapeDtypeStruct:
-        sharding = SingleDeviceSharding(device)
-        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+    mesh = Mesh(np.array([device]), ("videos",))
 
-    arguments = jax.tree.map(there, (variables, state, frame, ids))
-    return Call(advance, (recipe, False), arguments, state=1)
+    def there(leaf: Any, *of_videos: int) -> jax.ShapeDtypeStruct:
+        where = NamedSharding(mesh, SHARED_OUT if of_videos else EVERYWHERE)
+        return jax.ShapeDtypeStruct((*of_videos, *leaf.shape), leaf.dtype, sharding=where)
+
+    given = state, frame, ids
+    if program.videos == 1:
+        return Call(advance, (recipe, False), jax.tree.map(there, (variables, *given)), state=1)
+    of_videos = jax.tree.map(lambda leaf: there(leaf, program.videos), given)
+    arguments = (jax.tree.map(there, variables), *of_videos)
+    return Call(advance_places, (recipe, mesh, True), arguments, state=1)

@@ -40,7 +40,7 @@ class Planned:
         """Clips or frames of a call, on all chips."""
         if isinstance(self.program, Training):
             return self.program.stage.data.batch_size
-        return self.target.chips  # each follows a video of its own
+        return self.target.chips * self.program.videos  # each chip has videos of its own
 
     @property
     def seconds(self) -> float:
@@ -92,7 +92,8 @@ def row_of(plan: Planned) -> Row:
 def _name(program: Program) -> str:
     if isinstance(program, Segmenting):
         objects = "1 object" if program.objects == 1 else f"{program.objects} objects"
-        return f"{program.model.name}, a frame, {objects}"
+        frame = "a frame" if program.videos == 1 else f"a frame of {program.videos} videos"
+        return f"{program.model.name}, {frame}, {objects}"
     return f"{program.config.network.name}, a step"
 
 

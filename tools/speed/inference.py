@@ -1,5 +1,6 @@
 """What speed.py times: the pieces of inference, ours and PyTorch's, ready to call."""
 
+import copy
 import dataclasses
 import functools
 import importlib.util
@@ -179,12 +180,19 @@ def load_twin(model: Model, dtype: str) -> Any:
     return twin.to(device, getattr(torch, dtype), memory_format=torch.channels_last)
 
 
-def torch_calls(case: Case, twin: Any, skips_each: bool = False) -> Calls:
-    """Returns memorize, segment and step of PyTorch; the skips for each object, or once a frame."""
+def torch_calls(case: Case, twin: Any, as_original: bool = False) -> Calls:
+    """Returns memorize, segment and step of PyTorch.
+
+    As the original has it, layers are in PyTorch's default layout, NCHW, and the skips are
+    computed for each object; else channels are last, and the skips computed once a frame.
+    """
+    if as_original:
+        twin = copy.deepcopy(twin).to(memory_format=torch.contiguous_format)
     weight = twin.Decoder.pred2.weight  # says device and dtype
 
     def to_image(pixels: np.ndarray) -> Any:
-        return torch.as_tensor(pixels).to(weight).permute(2, 0, 1) / 255
+        image = torch.as_tensor(pixels).to(weight).permute(2, 0, 1) / 255
+        return image.contiguous() if as_original else image
 
     def wait(result: Any) -> Any:
         if weight.is_cuda:
@@ -198,7 +206,7 @@ def torch_calls(case: Case, twin: Any, skips_each: bool = False) -> Calls:
     last = (frame, masks)
 
     def segmented(frame: Any, memory: list) -> Any:
-        return twin.segment(frame, *memory, skips_each=skips_each).softmax(dim=0)
+        return twin.segment(frame, *memory, skips_each=as_original).softmax(dim=0)
 
     def step() -> np.ndarray:
         nonlocal last

@@ -14,10 +14,11 @@ bytes of one frame to its ids, with both of the above and the writing of the mem
 GFLOP counts a multiplication and an addition as two, in this project's own program as it is
 written, by XLA's cost analysis before optimisation. GFLOP/s are of that count for both, so they
 are speeds of the same useful work. PyTorch runs stm_jax/weights/torch_twin.py eagerly, in
-channels-last layout and with the skips computed once a frame; as "original" it computes them for
-each object, as the original implementation does. Its threads wait without spinning
-(OMP_WAIT_POLICY=PASSIVE), or it would fall behind many times where others use the CPU. Weights are
-random. MiB is what a call takes beyond what is held before it (weights and memory frames).
+channels-last layout and with the skips computed once a frame; as "original" it keeps PyTorch's
+default layout and computes the skips for each object, as the original implementation does. Its
+threads wait without spinning (OMP_WAIT_POLICY=PASSIVE), or it would fall behind many times where
+others use the CPU. Weights are random. MiB is what a call takes beyond what is held before it
+(weights and memory frames).
 
     python tools/speed/speed.py --sections reads --sizes 480p --memory-frames 1 5 20 100
 
@@ -101,8 +102,7 @@ def compare_network(options: Options, model: Model) -> None:
         contestants = {"ours": our_calls(case, model)}
         if twin is not None:
             contestants["torch"] = torch_calls(case, twin)
-            if count > 1:
-                contestants["original"] = torch_calls(case, twin, skips_each=True)
+            contestants["original"] = torch_calls(case, twin, as_original=True)
         for name, gflop in count_gflop(case, model).items():
             calls = {who: calls[name] for who, calls in contestants.items()}
             with watch_compilation() as first:
