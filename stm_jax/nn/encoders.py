@@ -69,12 +69,10 @@ class MemoryEncoder(nn.Module):
         frame_kernel = Kernel((7, 7, 3, width), name="conv_frame")()
         mask_kernel = Kernel((7, 7, 1, width), name="conv_mask")()
         others_kernel = Kernel((7, 7, 1, width), name="conv_others")()
-
-        planes = jnp.stack([masks, others], axis=-1).astype(self.dtype)
-        batch, objects, height, width_px, _ = planes.shape
-        planes = planes.reshape(batch * objects, height, width_px, 2)  # (b, o, ...) -> (b*o, ...)
         plane_kernel = jnp.concatenate([mask_kernel, others_kernel], axis=2)
-        stem = stem_of_objects(normalized, planes, frame_kernel * factor, plane_kernel * factor)
+        stem = stem_of_objects(
+            normalized, masks, others, frame_kernel * factor, plane_kernel * factor
+        )
         return Stages(self.config, name="trunk")(stem, offset)[2]
 
 

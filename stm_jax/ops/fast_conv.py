@@ -166,23 +166,30 @@ def stem_of_frames(
 
 def stem_of_objects(
     frames: Float[Array, "b h w 3"],
-    planes: Float[Array, "b*o h w 2"],
+    masks: Float[Array, "b o h w"],
+    others: Float[Array, "b o h w"],
     frame_kernel: Float[Array, "7 7 3 c"],
     plane_kernel: Float[Array, "7 7 2 c"],
 ) -> Float[Array, "b*o h2 w2 c"]:
-    """Convolves each frame together with its objects' planes, at stride 2, in their dtype."""
+    """Convolves each frame together with its objects' planes, at stride 2, in its dtype."""
 
     def apart(
-        frames: jax.Array, planes: jax.Array, frame_kernel: jax.Array, plane_kernel: jax.Array
+        frames: jax.Array,
+        masks: jax.Array,
+        others: jax.Array,
+        frame_kernel: jax.Array,
+        plane_kernel: jax.Array,
     ) -> jax.Array:
         # The frame's part is the same for every object, so it is convolved once.
         frame_part = convolve(frames, frame_kernel, stride=2)
+        planes = jnp.stack([masks, others], axis=-1)
+        batch, objects, height, width, _ = planes.shape
+        planes = planes.reshape(batch * objects, height, width, 2)  # (b, o, ...) -> (b*o, ...)
         plane_part = convolve(planes, plane_kernel, stride=2)
-        objects = planes.shape[0] // frames.shape[0]
         return for_objects(frame_part, objects).reshape(plane_part.shape) + plane_part
 
-    kernels = (kernel.astype(frames.dtype) for kernel in (frame_kernel, plane_kernel))
-    return on_tpu(tpu_conv.convolve_objects_at_2, apart)(frames, planes, *kernels)
+    given = (each.astype(frames.dtype) for each in (masks, others, frame_kernel, plane_kernel))
+    return on_tpu(tpu_conv.convolve_objects_at_2, apart)(frames, *given)
 
 
 def max_pool(features: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:

@@ -24,18 +24,52 @@ def convolve_at_2(
     return _on_blocks(_blocks(frames), _of_blocks(kernel))
 
 
+@jax.custom_vjp
 def convolve_objects_at_2(
     frames: Float[Array, "b h w 3"],
-    planes: Float[Array, "b*o h w 2"],
+    masks: Float[Array, "b o h w"],
+    others: Float[Array, "b o h w"],
     frame_kernel: Float[Array, "7 7 3 c"],
     plane_kernel: Float[Array, "7 7 2 c"],
 ) -> Float[Array, "b*o h2 w2 c"]:
-    """The same of each frame together with the planes of each of its objects.
+    """The same of each frame together with the two planes of each of its objects.
 
-    Repeating the frame's channels costs nothing where the lanes are empty anyway.
+    Repeating the frame's channels costs nothing where the lanes are empty anyway. Planes that are
+    cut by themselves take a third of the time with eight objects; with a gradient, half as much
+    again, so there they are cut together.
     """
-    of_frames, of_planes = _blocks(frames), _blocks(planes)
-    shape = (frames.shape[0], planes.shape[0] // frames.shape[0], *of_frames.shape[1:])
+    of_planes = [_parts(plane) for plane in _by_object(masks, others)]
+    stacked = jnp.stack([part for parts in zip(*of_planes, strict=True) for part in parts], axis=-1)
+    return _on_both(_parts_of_channels(frames), stacked, frame_kernel, plane_kernel)
+
+
+def _together(
+    frames: jax.Array,
+    masks: jax.Array,
+    others: jax.Array,
+    frame_kernel: jax.Array,
+    plane_kernel: jax.Array,
+) -> jax.Array:
+    planes = jnp.stack(_by_object(masks, others), axis=-1)
+    return _on_both(_blocks(frames), _blocks(planes), frame_kernel, plane_kernel)
+
+
+convolve_objects_at_2.defvjp(
+    lambda *arguments: jax.vjp(_together, *arguments), lambda pull, gradient: pull(gradient)
+)
+
+
+def _by_object(*planes: Float[Array, "b o h w"]) -> list[Float[Array, "b*o h w"]]:
+    return [plane.reshape(-1, *plane.shape[2:]) for plane in planes]
+
+
+def _on_both(
+    of_frames: Float[Array, "b h2 w2 12"],
+    of_planes: Float[Array, "b*o h2 w2 8"],
+    frame_kernel: jax.Array,
+    plane_kernel: jax.Array,
+) -> jax.Array:
+    shape = (of_frames.shape[0], of_planes.shape[0] // of_frames.shape[0], *of_frames.shape[1:])
     repeated = jnp.broadcast_to(of_frames[:, None], shape).reshape(-1, *of_frames.shape[1:])
     return _on_blocks(
         jnp.concatenate([repeated, of_planes], axis=-1),
@@ -43,10 +77,18 @@ def convolve_objects_at_2(
     )
 
 
-def _blocks(image: Float[Array, "b h w i"]) -> Float[Array, "b h/2 w/2 4*i"]:
+def _parts(image: Float[Array, "b h w *i"]) -> list[Float[Array, "b h/2 w/2 *i"]]:
     # By slices: a transpose takes six times as long.
-    parts = [image[:, row::2, column::2] for row in (0, 1) for column in (0, 1)]
-    return jnp.concatenate(parts, axis=-1)
+    return [image[:, row::2, column::2] for row in (0, 1) for column in (0, 1)]
+
+
+def _parts_of_channels(image: Float[Array, "b h w i"]) -> Float[Array, "b h/2 w/2 4*i"]:
+    of_channels = [_parts(image[..., channel]) for channel in range(image.shape[-1])]
+    return jnp.stack([part for parts in zip(*of_channels, strict=True) for part in parts], axis=-1)
+
+
+def _blocks(image: Float[Array, "b h w i"]) -> Float[Array, "b h/2 w/2 4*i"]:
+    return jnp.concatenate(_parts(image), axis=-1)
 
 
 def _of_blocks(kernel: Float[Array, "7 7 i o"]) -> Float[Array, "4 4 4*i o"]:
