@@ -48,6 +48,12 @@ and its knobs, or FILE.py:NAME of your own. What it learns must be in the weight
 {help_of("similarity")}"""
 
 
+MADE_FOR = 480
+"""Rows of the frames that weights of this family are made for: those of DAVIS."""
+SMALL = (120, 360)
+"""From and up to how many rows it pays to enlarge frames to that."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelOptions:
     """The network, its memory, how that is read, and how alike keys are."""
@@ -76,6 +82,16 @@ class ModelOptions:
             within("--size", self.size, 16, MOST_PIXELS)
         if self.dtype == "int8" and self.runtime == "jax":
             raise InputError("--dtype int8 needs --runtime openvino")
+
+    def say_if_small(self, height: int, width: int) -> None:
+        """Says that frames of this size may be enlarged, where that pays and was not decided."""
+        rows = min(height, width)
+        if self.size is None and not self.zoom and SMALL[0] <= rows <= SMALL[1]:
+            times = (MADE_FOR / rows) ** 2
+            print(
+                f"{width}x{height} is small: --size {MADE_FOR} enlarges the frames, which finds"
+                f" small objects better and takes {times:.2g} times as long"
+            )
 
     def load(self) -> "LoadedModel":
         """Returns what the options choose.
