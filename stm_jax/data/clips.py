@@ -11,7 +11,6 @@ from jaxtyping import Float
 from stm_jax.data.camera import worn
 from stm_jax.data.dust import clouded
 from stm_jax.data.light import DRIFTING_SHARE, drift, grey, random_color, recolored
-from stm_jax.data.parts import FINE_ENOUGH, with_a_part
 from stm_jax.data.pasting import Layer, Thing, paste, side_of, thing_of
 from stm_jax.data.paths import PHOTOGRAPH, VIDEO, Motion, Ranges, bent, path, random_motion
 from stm_jax.data.samples import Sample, Video, counts_of, ids_of
@@ -24,7 +23,6 @@ IN_SIGHT = 0.005  # of the crop: what a view of the clip's own object should sho
 INSIDE = 0.8  # of the crop: what every view should show of the picture, not of what is beyond
 OFF_MIDDLE = 0.25  # of the crop's side: how far from its middle the object is placed
 FOLLOWING = (0.0, 1.0)  # shares of an object's way in a video that the views go with it
-PARTED_SHARE = 0.35  # of the photographs, where several objects are followed
 GREY_SHARE = 0.1  # of the clips: without colour, so that texture and shape are learnt as well
 
 
@@ -65,10 +63,8 @@ def clip_from_photograph(
     Raises:
         InputError: A file cannot be used, or shows no object.
     """
-    ids = sample.ids_with_object()
-    if objects > 1 and rng.random() < PARTED_SHARE:
-        ids = with_a_part(sample.rgb(ids.shape, _shrink(max(ids.shape) / FINE_ENOUGH)), ids, rng)
-    return _clip([sample] * length, [ids] * length, PHOTOGRAPH, pasted, rng, size, objects)
+    masks = [sample.ids_with_object()] * length
+    return _clip([sample] * length, masks, PHOTOGRAPH, pasted, rng, size, objects)
 
 
 def clip_from_video(
