@@ -20,7 +20,6 @@ from PIL import Image
 import stm_jax.commands.segment as command
 from stm_jax import files, weights
 from stm_jax.cli import main
-from stm_jax.commands.shared.options import ModelOptions
 from stm_jax.data.masks import read_mask, write_mask
 from stm_jax.data.video_files import open_frames
 from stm_jax.infer.segmenter import Segmenter
@@ -147,19 +146,6 @@ def test_memory_and_read_reach_the_segmenter(inputs, whole, tmp_path, capsys):
     assert masks_of(out) != masks_of(whole)
     assert run(inputs, out, *given[:-1], "k=3") == 2
     assert "(another read)" in error_line(capsys)
-
-
-def test_says_that_small_frames_may_be_enlarged(capsys):
-    small = "320x240 is small: --size 480 enlarges the frames, which finds small objects better"
-    for options, size, says in (
-        (ModelOptions(), (240, 320), True),
-        (ModelOptions(), (480, 854), False),
-        (ModelOptions(), (64, 96), False),
-        (ModelOptions(size=240), (240, 320), False),
-        (ModelOptions(zoom=True), (240, 320), False),
-    ):
-        options.say_if_small(*size)
-        assert (small in capsys.readouterr().out) == says, (options, size)
 
 
 def test_says_that_it_compiles_and_how_far_it_is(inputs, tmp_path, capsys, monkeypatch):

@@ -13,6 +13,7 @@ from PIL import Image
 
 import stm_jax.commands.segment as command
 from stm_jax.cli import main
+from stm_jax.commands.shared.options import ModelOptions
 from stm_jax.data.masks import write_mask
 from tests.test_segment_command import (  # noqa: F401, inputs is a fixture
     HEIGHT,
@@ -133,3 +134,16 @@ def test_what_the_mask_was_taken_for_is_said(inputs, tmp_path, capsys):  # noqa:
         assert main(["segment", *words]) == 0
         said = capsys.readouterr()
         assert line in (said.err if "inverted" in path.stem else said.out)
+
+
+def test_says_that_small_frames_may_be_enlarged(capsys):
+    small = "320x240 is small: --size 480 enlarges the frames, which finds small objects better"
+    for options, size, says in (
+        (ModelOptions(), (240, 320), True),
+        (ModelOptions(), (480, 854), False),
+        (ModelOptions(), (64, 96), False),
+        (ModelOptions(size=240), (240, 320), False),
+        (ModelOptions(zoom=True), (240, 320), False),
+    ):
+        options.say_if_small(*size)
+        assert (small in capsys.readouterr().out) == says, (options, size)
