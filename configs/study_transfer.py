@@ -3,8 +3,8 @@
     stm-jax study configs/study_transfer.py --data DIR --out runs/study_transfer
 
 DIR is as for `configs/stm_r18.py`, whose weights start all, and whose held-back sequences are
-followed. What docs/study.md says of rules, reads and similarities is from here. An hour or more
-on two CPU cores; what is done is kept.
+followed at the size that they are made for. What docs/study.md says of rules, reads and
+similarities is from here. Two hours or more on two CPU cores; what is done is kept.
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ def _training(*similarity: str, anew: tuple[str, ...] = ()) -> TrainConfig:
         Videos(Path("data/davis2016-train"), weight=0.5),
     )
     data = DataConfig(
-        sources, held_back=HELD_BACK, pasted=2, objects=2, size=144, batch_size=2, last_skip=10
+        sources, held_back=HELD_BACK, pasted=2, objects=2, size=256, batch_size=2, last_skip=10
     )
     stage = StageConfig(
         data,
@@ -101,7 +101,7 @@ def get_study() -> Study:
                 "davis2016",
                 split="train",
                 sequences=HELD_BACK,
-                size=192,
+                size=480,
             ),
             Drawn("vanishing", videos=10, knobs=VANISHING),
             Drawn("look-alikes", videos=8, knobs=ALIKE),

@@ -158,6 +158,20 @@ def count_gflop(case: Case, model: Model) -> dict[str, float]:
     return gflop | {"step": gflop["memorize"] + gflop["segment"]}
 
 
+def multiply_as(numbers: str) -> str:
+    """Tells JAX and PyTorch how float32 is multiplied; returns the dtype of arrays.
+
+    Args:
+        numbers: "float32", whose products are exact on a GPU too; "tf32", as JAX has it there
+            unless it is told otherwise; or "bfloat16".
+    """
+    exact = numbers == "float32"
+    jax.config.update("jax_default_matmul_precision", "highest" if exact else None)
+    if torch is not None:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not exact
+    return "bfloat16" if numbers == "bfloat16" else "float32"
+
+
 def load_twin(model: Model, dtype: str) -> Any:
     """Returns the network in PyTorch with the same weights, or None, having said why."""
     if torch is None:
@@ -169,15 +183,21 @@ def load_twin(model: Model, dtype: str) -> Any:
         return None
     from stm_jax.weights import torch_twin
 
-    # As JAX does by default: float32 is multiplied as TF32, and convolutions are picked by trying.
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.benchmark = True  # as XLA does: convolutions are picked by trying
     config = model.config
     twin: Any = torch_twin.STM(config)
     weights = to_pytorch(model)
     twin.load_state_dict({name: torch.as_tensor(array) for name, array in weights.items()})
     device = "cpu" if on_cpu else "cuda"
     return twin.to(device, getattr(torch, dtype), memory_format=torch.channels_last)
+
+
+def compiled(twin: Any) -> Any:
+    """Returns a copy whose parts `torch.compile` turns into programs, when they are called."""
+    copied = copy.deepcopy(twin)
+    copied.memorize = torch.compile(copied.memorize, dynamic=False)
+    copied.segment = torch.compile(copied.segment, dynamic=False)
+    return copied
 
 
 def torch_calls(case: Case, twin: Any, as_original: bool = False) -> Calls:

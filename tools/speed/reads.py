@@ -1,7 +1,8 @@
 """What the section `reads` of speed.py times: reads of the memory, ours and PyTorch's."""
 
+import dataclasses
 import functools
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +10,43 @@ import numpy as np
 from inference import Calls, Case, torch
 
 from stm_jax.reads import Chunked, Dense, Slots, TopK
-from stm_jax.reads.protocol import MemoryView, Read
+from stm_jax.reads.protocol import Answer, MemoryView, Read
+
+
+@dataclasses.dataclass(frozen=True)
+class Attention(Read):
+    """`Dense` by JAX's attention, with all slots filled.
+
+    It wants values as wide as keys, so values are cut into heads, and all heads have the same
+    keys and queries.
+    """
+
+    implementation: Literal["xla", "cudnn"]
+
+    def __call__(self, query_key, memory, expected=None, *, with_mass=False) -> Answer:
+        """Arguments and result are those of `Read`; there is no mass."""
+        channels = query_key.shape[-1]
+        values = memory.values.reshape(1, -1, memory.values.shape[-1] // channels, channels)
+        heads = values.shape[2]
+
+        def for_all(keys: jax.Array) -> jax.Array:
+            rows = keys.reshape(1, -1, 1, channels)
+            return jnp.broadcast_to(rows, (1, rows.shape[1], heads, channels))
+
+        read = jax.nn.dot_product_attention(
+            for_all(query_key), for_all(memory.keys), values, implementation=self.implementation
+        )
+        return Answer(read.reshape(*query_key.shape[:2], -1))
+
 
 K = 20
 READS: dict[str, dict[str, Read]] = {
-    "read": {"dense": Dense(), "chunked": Chunked(), "slots": Slots()},
+    "read": {
+        "dense": Dense(),
+        "chunked": Chunked(),
+        "slots": Slots(),
+        "attention": Attention("xla"),
+    },
     f"read of the best {K}": {"top-k": TopK(K)},
 }
 """Reads that answer alike, which take turns with PyTorch's; the first is the one compared with."""
@@ -41,7 +74,10 @@ def read_calls(case: Case, kind: str) -> tuple[Calls, dict[str, str]]:
     query_key, *arrays = (jnp.asarray(array, case.dtype) for array in on_host)
     memory = MemoryView(*arrays, filled=jnp.ones(case.memory_frames, bool))
     calls, temporary = {}, {}
-    for name, read in READS[kind].items():
+    reads = dict(READS[kind])
+    if kind == "read" and jax.default_backend() == "gpu" and case.dtype == "bfloat16":
+        reads["cudnn"] = Attention("cudnn")  # which has no other numbers
+    for name, read in reads.items():
         program: Any = jax.jit(read).lower(query_key, memory).compile()
         figures = program.memory_analysis()
         bytes_taken = None if figures is None else figures.temp_size_in_bytes
@@ -76,7 +112,6 @@ def _wait_for(program: Any, query_key: jax.Array, memory: MemoryView) -> jax.Arr
 
 def _torch_read(on_host: tuple[np.ndarray, ...], dtype: str, device: str, k: int | None) -> Any:
     """Matrix product, softmax, matrix product; with k the softmax is over the k best."""
-    torch.backends.cuda.matmul.allow_tf32 = True  # as JAX does by default
     query, keys, values = (
         torch.as_tensor(array.reshape(-1, array.shape[-1])).to(device, getattr(torch, dtype))
         for array in on_host

@@ -28,7 +28,11 @@ by XLA's own figures.
 
     python tools/speed/speed.py --sections training --objects 1
 
-times a training step, from the bytes of a clip to new weights: see tools/training.py.
+times a training step, from the bytes of a clip to new weights: see training.py beside this.
+
+On a GPU, `--contestants torch original compiled` has PyTorch's programs by `torch.compile` too.
+`--numbers float32` multiplies exactly there, `tf32` as JAX and PyTorch do if they are told to be
+quick, and of bfloat16 the share of the rate that the GPU's maker publishes is printed.
 """
 
 import contextlib
@@ -54,16 +58,18 @@ import numpy as np
 import tyro
 from inference import (
     Case,
+    compiled,
     count_gflop,
     load_twin,
+    multiply_as,
     our_calls,
     our_step,
     torch,
     torch_calls,
 )
 from reads import READS, largest_difference, read_calls
-from training import compare_training
-from turns import interleave, ratio, status_kib, times
+from training import clips_of, compare_training
+from turns import interleave, rate, ratio, status_kib, times
 
 from stm_jax import Model
 from stm_jax.config import PRESETS, STM_R18, STM_R50
@@ -81,7 +87,10 @@ class Options:
     """Heights; widths are in DAVIS's ratio of 854 to 480."""
     objects: tuple[int, ...] = (1, 5)
     memory_frames: tuple[int, ...] = (5,)
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    numbers: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """What convolutions and memory are computed in; TF32 is float32 quickly, on a GPU."""
+    contestants: tuple[Literal["torch", "original", "compiled"], ...] = ("torch", "original")
+    """What stands beside ours; training has "torch" in both layouts instead of "original"."""
     rounds: int = 7
     sections: tuple[Literal["network", "objects", "presets", "reads", "training"], ...] = (
         "network",
@@ -89,6 +98,13 @@ class Options:
     )
     training_size: int = 256
     """Side of the clips that training is measured on, in pixels."""
+    training_clips: int = 1
+    """Clips a step; PyTorch's network takes one after the other."""
+
+    @property
+    def dtype(self) -> str:
+        """Of the arrays."""
+        return "bfloat16" if self.numbers == "bfloat16" else "float32"
 
 
 def compare_network(options: Options, model: Model) -> None:
@@ -100,9 +116,13 @@ def compare_network(options: Options, model: Model) -> None:
         case = Case(model.config, size, count, frames, options.dtype)
         print(f"\n{case}", flush=True)
         contestants = {"ours": our_calls(case, model)}
-        if twin is not None:
+        others = options.contestants if twin is not None else ()
+        if "torch" in others:
             contestants["torch"] = torch_calls(case, twin)
+        if "original" in others:
             contestants["original"] = torch_calls(case, twin, as_original=True)
+        if "compiled" in others:
+            contestants["compiled"] = torch_calls(case, compiled(twin))
         for name, gflop in count_gflop(case, model).items():
             calls = {who: calls[name] for who, calls in contestants.items()}
             with watch_compilation() as first:
@@ -118,15 +138,15 @@ def compare_network(options: Options, model: Model) -> None:
             for who, each in seconds.items():
                 print(
                     f"    {who:8} {times(each)}, {np.median(1 / each[0]):.2f} frames/s, "
-                    f"{np.median(gflop / each[0]):.0f} GFLOP/s, {memory[who]}"
+                    f"{rate(gflop / each[0], options.dtype)}, {memory[who]}"
                 )
             for who in [who for who in seconds if who != "ours"]:
                 told = ratio(seconds[who], seconds["ours"])
                 print(f"    time({who}) / time(ours): {told}", flush=True)
-        if twin is not None:
-            ours, theirs = (contestants[who]["segment"]() for who in ("ours", "torch"))
+        for who in list(contestants)[1:]:
+            ours, theirs = (contestants[each]["segment"]() for each in ("ours", who))
             difference = np.abs(np.asarray(ours) - theirs.float().cpu().numpy()).max()
-            print(f"  the probabilities of the two differ by at most {difference:.1e}")
+            print(f"  the probabilities of {who} differ from ours by at most {difference:.1e}")
 
 
 def compare_objects(options: Options, model: Model) -> None:
@@ -180,8 +200,10 @@ def compare_reads(options: Options, model: Model) -> None:
 
 def compare_steps(options: Options, model: Model) -> None:
     """Times a training step, ours and PyTorch's."""
+    others = tuple(who for who in options.contestants if who != "original")
     for objects in options.objects:
-        compare_training(options.training_size, objects, options.rounds, model)
+        clip = clips_of(options.training_size, objects, options.training_clips)
+        compare_training(clip, objects, options.dtype, options.rounds, model, others)
 
 
 # A section is a function of the options and the model that prints what it measures.
@@ -206,7 +228,7 @@ def peak_memory(call: Callable[[], Any], who: str) -> str:
             return f"{(status_kib('VmHWM') - held) / 2**10:.0f} MiB"
         except (OSError, AttributeError):  # not Linux, or not glibc
             return "memory unknown"
-    if who in ("torch", "original"):
+    if who in ("torch", "original", "compiled"):
         torch.cuda.reset_peak_memory_stats()
         held = torch.cuda.memory_allocated()
         call()
@@ -218,11 +240,14 @@ def peak_memory(call: Callable[[], Any], who: str) -> str:
 
 def main(options: Options) -> None:
     """Runs the sections one after the other."""
+    if options.numbers == "tf32" and jax.default_backend() != "gpu":
+        raise SystemExit("--numbers tf32: only GPUs have it")
+    multiply_as(options.numbers)
     keep_freed_memory()
     logging.getLogger("stm_jax").setLevel(logging.ERROR)  # the memory is full: on purpose
     threads = f", torch {torch.__version__} of {torch.get_num_threads()} threads" if torch else ""
     print(
-        f"{options.config} {options.dtype} on {jax.devices()[0].device_kind}, {os.cpu_count()} "
+        f"{options.config} {options.numbers} on {jax.devices()[0].device_kind}, {os.cpu_count()} "
         f"CPU cores, jax {jax.__version__}{threads}; {options.rounds} rounds"
     )
     model = random_model(next(config for config in PRESETS if config.name == options.config))

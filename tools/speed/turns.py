@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import numpy as np
+
+from stm_jax.plan.targets import CHIPS
 
 SHORTEST_SAMPLE = 0.3  # seconds; quicker calls are repeated until a sample takes this long
 
@@ -54,6 +57,16 @@ def ratio(slow: np.ndarray, fast: np.ndarray, form: str = ".2f") -> str:
     """Returns what to print of how many times as long a call takes, round by round."""
     clock, cpu = slow / fast
     return f"{spread(clock, form)}, CPU {spread(cpu, form)}"
+
+
+def rate(gflop_a_second: np.ndarray, dtype: str) -> str:
+    """Returns what to print of a speed, in GFLOP/s; and its share of the device's, where known."""
+    speed = float(np.median(gflop_a_second))
+    known = {chip.device_kind: chip for chip in CHIPS}
+    chip = known.get(jax.devices()[0].device_kind)
+    if chip is None or dtype != "bfloat16":  # the published rate is of bfloat16
+        return f"{speed:.0f} GFLOP/s"
+    return f"{speed:.0f} GFLOP/s, {1e9 * speed / chip.matrix_rate:.0%} of the matrix rate"
 
 
 def status_kib(field: str) -> int:
