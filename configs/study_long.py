@@ -2,15 +2,15 @@
 
     stm-jax study configs/study_long.py --out runs/study_long
 
-Small frames, so that it takes a quarter of an hour or so on two CPU cores. One video has no
-interval: look at the curves over its time.
+Small frames and no look-alike, so that these memories do follow the object, in half an hour or so
+on two CPU cores. One video has no interval: look at the curves over its time.
 """
 
 from stm_jax.memory import Dam4Sam, Fifo, First
 from stm_jax.study import Drawn, Study, Variant
 from stm_jax.synthetic.config import SyntheticConfig
 
-KNOBS = SyntheticConfig(frames=10_000, height=96, width=160, objects=1, look_alikes=1)
+KNOBS = SyntheticConfig(frames=10_000, height=144, width=256, objects=1, look_alikes=0)
 
 
 def get_study() -> Study:
@@ -20,6 +20,7 @@ def get_study() -> Study:
             Variant("fifo", Fifo(frames=5)),
             Variant("dam4sam", Dam4Sam()),
             Variant("first-previous", First(previous=True)),
+            Variant("first", First()),
         ),
         videos=(Drawn("long", videos=1, knobs=KNOBS),),
         baseline="fifo",

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from stm_jax import weights
+from stm_jax.commands.study import _Telling
 from stm_jax.data.image_files import read_rgb
 from stm_jax.data.masks import read_mask
 from stm_jax.errors import InputError
 from stm_jax.eval.davis import mean_over_objects, score_sequence
+from stm_jax.eval.scoring import score_predictions
 from stm_jax.files import hash_of_file
 from stm_jax.infer.segmenter import Segmenter
 from stm_jax.memory import EveryNth, Fifo, First
@@ -133,6 +135,42 @@ def test_masks_stay_if_asked_and_are_those_of_memory_read_and_size(folder, tmp_p
     assert found["result"]["memory_bytes"] == segmenter.memory_bytes
     out.begin(overwrite=True)
     assert not out.kept_masks_of(piece).exists()
+
+
+def test_frames_count_while_a_video_is_followed(folder, tmp_path, monkeypatch):
+    (tmp_path / "study.py").write_text(PLAIN)
+    file, out = tmp_path / "study.py", StudyFolder(tmp_path / "out")
+    study = load_study(file, folder)
+    out.begin(overwrite=False)
+    plan = plan_study(study, all_sequences(study, out), "highest")
+    piece = plan.pieces[plan.followings["first", 0, ("davis", "ant")]]
+    place = Workplace(file, hash_of_file(file), folder, out.path, "highest", code_of())
+    told = _Telling(study, plan, out, place, progress := Heard())
+    assert told.missing()
+    told.look()
+
+    def score(*arguments, **more):
+        told.look()  # all are followed, none is scored
+        return score_predictions(*arguments, **more)
+
+    monkeypatch.setattr("stm_jax.study.work.score_predictions", score)
+    told.done(piece, run_piece(place, piece))
+    told.look()
+    assert progress.frames == [0, piece.frames, piece.frames]
+    assert out.frames_followed(piece.key) == 0
+
+
+class Heard:
+    """Progress that remembers how many frames it was told."""
+
+    def __init__(self) -> None:
+        self.frames: list[int] = []
+
+    def update(self, frames: int, *_) -> None:
+        self.frames.append(frames)
+
+    def say(self, _: str) -> None:
+        pass
 
 
 def test_a_study_that_is_killed_and_stopped_ends_with_the_same_table(folder, whole):

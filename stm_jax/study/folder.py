@@ -73,6 +73,10 @@ class StudyFolder:
         """Returns where masks lie until they are scored."""
         return self.path / UNFINISHED / key
 
+    def frames_followed(self, key: str) -> int:
+        """Returns of how many frames of a following that is not done there are masks."""
+        return sum(1 for _ in self.masks_of(key).glob("masks/*/*.png"))
+
     def kept_masks_of(self, piece: Piece) -> pathlib.Path:
         """Returns the folder of a following's masks if they stay: whole, or not there."""
         whose = self.path / MASKS / piece.variant / f"seed-{piece.seed}" / piece.videos
