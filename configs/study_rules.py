@@ -2,7 +2,7 @@
 
     stm-jax study configs/study_rules.py --out runs/study_rules
 
-Objects vanish for up to 20 frames, so the previous frame alone should not do. Takes three minutes
+Objects vanish for up to 20 frames, so the previous frame alone should not do. Takes two minutes
 on two CPU cores.
 """
 

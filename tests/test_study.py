@@ -93,7 +93,9 @@ def test_what_it_finds_is_what_its_parts_find(folder, whole):
             (float(r["seconds_a_frame"]), float(r["training_seconds"]))
             for r in csv.DictReader(file)
         ]
-    assert all(0 < each < 60 for pair in times for each in pair)
+    # Seconds, on any machine: no more than passed, with two trainings side by side at most.
+    passed = (whole / "study.csv").stat().st_mtime - (whole / ".stm-jax").stat().st_mtime
+    assert all(0 < each < 2 * passed for pair in times for each in pair)
     page = (whole / "study.html").read_text()
     assert "Where the objects are lost" in page and "every object that is scored" in page
 
