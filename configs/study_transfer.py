@@ -4,7 +4,7 @@
 
 DIR is as for `configs/stm_r18.py`, whose weights start all, and whose held-back sequences are
 followed at the size that they are made for. What docs/study.md says of rules, reads and
-similarities is from here. Two hours or more on two CPU cores; what is done is kept.
+similarities is from here. Two hours or so on two CPU cores; what is done is kept.
 """
 
 import dataclasses

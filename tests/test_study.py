@@ -159,7 +159,7 @@ def test_frames_count_while_a_video_is_followed(folder, tmp_path, monkeypatch):
     told.done(piece, run_piece(place, piece))
     told.look()
     assert progress.frames == [0, piece.frames, piece.frames]
-    assert out.frames_followed(piece.key) == 0
+    assert out.frames_followed() == 0
 
 
 class Heard:

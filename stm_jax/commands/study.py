@@ -154,10 +154,8 @@ class _Telling:
         from stm_jax.study.cost import last_step
 
         pieces = self._plan.pieces
-        frames = sum(
-            piece.frames if key in self._results else self._folder.frames_followed(key)
-            for key, piece in pieces.items()
-        )
+        frames = sum(pieces[key].frames for key in self._results)
+        frames += self._folder.frames_followed()
         label = f"{len(self._results)} of {len(pieces)} pieces, "
         for key in dict.fromkeys(self._plan.trainings.values()):
             run = self._folder.run_of(key)

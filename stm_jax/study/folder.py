@@ -73,9 +73,9 @@ class StudyFolder:
         """Returns where masks lie until they are scored."""
         return self.path / UNFINISHED / key
 
-    def frames_followed(self, key: str) -> int:
-        """Returns of how many frames of a following that is not done there are masks."""
-        return sum(1 for _ in self.masks_of(key).glob("masks/*/*.png"))
+    def frames_followed(self) -> int:
+        """Returns of how many frames of followings that are not done there are masks."""
+        return sum(1 for _ in (self.path / UNFINISHED).glob("following-*/masks/*/*.png"))
 
     def kept_masks_of(self, piece: Piece) -> pathlib.Path:
         """Returns the folder of a following's masks if they stay: whole, or not there."""

@@ -158,8 +158,8 @@ def count_gflop(case: Case, model: Model) -> dict[str, float]:
     return gflop | {"step": gflop["memorize"] + gflop["segment"]}
 
 
-def multiply_as(numbers: str) -> str:
-    """Tells JAX and PyTorch how float32 is multiplied; returns the dtype of arrays.
+def multiply_as(numbers: str) -> None:
+    """Tells JAX and PyTorch how float32 is multiplied.
 
     Args:
         numbers: "float32", whose products are exact on a GPU too; "tf32", as JAX has it there
@@ -169,7 +169,6 @@ def multiply_as(numbers: str) -> str:
     jax.config.update("jax_default_matmul_precision", "highest" if exact else None)
     if torch is not None:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not exact
-    return "bfloat16" if numbers == "bfloat16" else "float32"
 
 
 def load_twin(model: Model, dtype: str) -> Any:
