@@ -189,7 +189,10 @@ def stem_of_objects(
         return for_objects(frame_part, objects).reshape(plane_part.shape) + plane_part
 
     given = (each.astype(frames.dtype) for each in (masks, others, frame_kernel, plane_kernel))
-    return on_tpu(tpu_conv.convolve_objects_at_2, apart)(frames, *given)
+    chosen = on_tpu(
+        tpu_conv.convolve_planes_at_2, apart, with_gradient=tpu_conv.convolve_objects_at_2
+    )
+    return chosen(frames, *given)
 
 
 def max_pool(features: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
