@@ -11,14 +11,15 @@ import jax.numpy as jnp
 import pytest
 
 from stm_jax.cli import main
+from stm_jax.commands.train import load_config
 from stm_jax.config import TINY
 from stm_jax.errors import InputError
 from stm_jax.plan.compiled_text import parsed, shapes_of
-from stm_jax.plan.compiling import compiled_for
+from stm_jax.plan.compiling import Compiled, compiled_for
 from stm_jax.plan.counting import steps_of
-from stm_jax.plan.programs import Segmenting
+from stm_jax.plan.programs import Segmenting, Training
 from stm_jax.plan.roofline import predicted, seconds_to_reduce, step_seconds
-from stm_jax.plan.table import planned
+from stm_jax.plan.table import growth_of, planned
 from stm_jax.plan.targets import H100, V5E, target_of
 
 CONFIG = pathlib.Path(__file__).parent.parent / "configs" / "tiny.py"
@@ -171,6 +172,23 @@ def test_what_is_exchanged_takes_its_time():
     found = predicted(steps_of(parsed(TEXT.replace("LOOP", "")), 1), V5E)
     exposed = step_seconds(found, target_of("v5e-256")) - found.expected
     assert exposed == pytest.approx(seconds_to_reduce(BLOCK, target_of("v5e-256")) - found.hidden)
+
+
+def test_how_training_grows_is_said_by_a_step_that_exchanges():
+    config = load_config(CONFIG)
+    step = Training(config, config.stages[-1])
+    compiled = Compiled(TEXT.replace("LOOP", KNOWN), 1.0, 1.0, 0, 0, 0, 0, None)
+    plan = planned(target_of("v5e-4"), step, compiled, None)
+    rows = growth_of(plan, config)
+    assert [row["chips"] for row in rows] == [1, 4, 8, 16, 64, 256]
+    for row in rows:
+        seconds = step_seconds(plan.prediction, target_of(f"v5e-{row['chips']}"))
+        clips = row["chips"] * step.stage.data.batch_size / 4
+        assert row["clips a second"] == pytest.approx(clips / seconds)
+        assert row["of so many single chips"] == pytest.approx(plan.prediction.expected / seconds)
+    assert rows[0]["of so many single chips"] == 1 > rows[1]["of so many single chips"]
+    # One chip's step reduces nothing, so all would seem to grow without loss.
+    assert growth_of(planned(target_of("v5e-1"), step, compiled, None), config) == []
 
 
 def test_targets_are_named_as_their_makers_name_them():

@@ -113,8 +113,11 @@ def growth_of(plan: Planned, config: TrainConfig) -> list[Row]:
     """Returns how training goes on more and fewer chips of this kind, each with as many clips.
 
     The recipe's clips are the same in number, so its steps get fewer as the batch grows; whether
-    it learns as much from them is another question.
+    it learns as much from them is another question. A step on one chip exchanges nothing, so it
+    says nothing of that, and nothing is returned.
     """
+    if plan.target.chips == 1:
+        return []
     clips = plan.results / plan.target.chips
     total = sum(stage.steps * stage.data.batch_size for stage in config.stages)
     alone, rows = plan.prediction.expected, []

@@ -29,7 +29,7 @@ def write_study_page(path: pathlib.Path, study: Study, found: Table) -> None:
         found: What is known.
     """
     missing = len(study.variants) - len(found.rows)
-    waiting = f"; {missing} variants are not done" if missing else ""
+    waiting = f"; not done yet: {missing}" if missing else ""
     made = {
         "baseline": study.baseline,
         "weights": study.weights,
@@ -46,7 +46,7 @@ def write_study_page(path: pathlib.Path, study: Study, found: Table) -> None:
         ["variants.js", "theme.js"],
         "A study of memories",
         "",
-        summary=f"{len(found.rows)} variants, {found.objects} objects{waiting}",
+        summary=f"Variants: {len(found.rows)}; objects: {found.objects}{waiting}",
         plots=plots,
         curves=curves(found.curves),
         groups=_groups(found.groups, [row["variant"] for row in found.rows]),
