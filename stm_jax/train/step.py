@@ -213,6 +213,7 @@ def _gradients(
     """
     network = STM(config.network, jnp.dtype(config.dtype))
     learning, frozen = split(params, config.freeze)
+    devices = jax.lax.axis_size(DATA)
 
     def loss_of(learning: Variables, part: dict) -> tuple[jax.Array, Any]:
         loss, labels = clip_loss(
@@ -228,7 +229,9 @@ def _gradients(
             read=read_to_train(config.read),
             remat=config.remat,
         )
-        return loss, (_overlap(labels, part["masks"][:, 1:]), labels.astype(jnp.uint8))
+        overlap = _overlap(labels, part["masks"][:, 1:])
+        # A share of the mean, so that its gradients need only be summed over the devices.
+        return loss / devices, (overlap / devices, labels.astype(jnp.uint8))
 
     def gradient_of(part: dict) -> tuple[Any, jax.Array]:
         value_and_grad = jax.value_and_grad(loss_of, has_aux=True)
@@ -239,9 +242,9 @@ def _gradients(
         found, labels = gradient_of(clips)
     else:
         found, labels = _accumulated(gradient_of, clips, config.accumulate)
-    if jax.lax.axis_size(DATA) == 1:  # else a copy of all gradients
+    if devices == 1:  # else a copy of all gradients
         return found, labels
-    return jax.lax.pmean(found, DATA), labels
+    return jax.lax.psum(found, DATA), labels
 
 
 def _accumulated(gradient_of: Callable, clips: dict, parts: int) -> tuple[Any, jax.Array]:
