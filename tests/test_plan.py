@@ -169,6 +169,7 @@ def test_what_is_exchanged_takes_its_time():
     assert seconds_to_reduce(100e6, target_of("v5e-8")) == pytest.approx(1.75e-3 + 6e-6)
     assert seconds_to_reduce(100e6, target_of("h100x8")) == pytest.approx(2 * 100e6 / 450e9)
     assert seconds_to_reduce(100e6, target_of("v5e-1")) == 0
+    assert seconds_to_reduce(0, target_of("v5e-256")) == 0  # a frame's, on any number of chips
     found = predicted(steps_of(parsed(TEXT.replace("LOOP", "")), 1), V5E)
     exposed = step_seconds(found, target_of("v5e-256")) - found.expected
     assert exposed == pytest.approx(seconds_to_reduce(BLOCK, target_of("v5e-256")) - found.hidden)

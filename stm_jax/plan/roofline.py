@@ -98,7 +98,7 @@ def seconds_to_reduce(reduced: float, target: Target) -> float:
     half the rate.
     """
     chip, axes = target.chip, [size for size in target.axes if size > 1]
-    if not axes:
+    if not axes or not reduced:
         return 0.0
     if chip.whole_ring is None:
         return 2 * reduced / (chip.links * chip.link_bandwidth)
