@@ -37,15 +37,15 @@ class Options:
     """Side of its frames in pixels."""
     objects: int = 2
     """How many are followed."""
-    weights: str = "stm-r18"
-    """Of the network; random ones would enlarge rounding."""
+    network: str = "stm-r18"
+    """Whose weights: bundled or a file; random ones would enlarge rounding."""
     remembered: tuple[str, ...] = ()
     """What is remembered, in the words of --memory; every frame without."""
 
 
 def main(options: Options) -> None:
     """Prints a Markdown table."""
-    model, memory = stm_jax.load(options.weights), chosen_memory(options.remembered)
+    model, memory = stm_jax.load(options.network), chosen_memory(options.remembered)
     rng = np.random.default_rng(0)
     print("| frames | kept, MiB | again, MiB | compiled in, s | difference | in float64 |")
     print("| --- | --- | --- | --- | --- | --- |")
