@@ -16,5 +16,5 @@ HELD_BACK = ("bear", "car-turn", "dance-jump", "horsejump-low", "motorbike", "sw
 
 def get_study() -> Study:
     """Returns the study; its data set is DAVIS itself."""
-    davis = DataSet("davis", Path(), "davis2016", split="train", sequences=HELD_BACK, size=240)
+    davis = DataSet("davis", Path(), "davis2016", split="train", sequences=HELD_BACK, size=480)
     return Study(variants=VARIANTS, videos=(davis,), baseline="stm")

@@ -5,6 +5,7 @@ takes a target and a program, pickled, and writes the compiled text and what is 
 """
 
 import dataclasses
+import functools
 import importlib.util
 import json
 import os
@@ -115,10 +116,29 @@ def measured_seconds(target: Target, program: Program) -> float | None:
 
     The median of ten calls, one after the other, once it is compiled.
     """
+    kind, number = _devices_here()
+    if kind != target.chip.device_kind or number < target.chips:
+        return None
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder)
         _in_child("measure", target, program, path, {})
         return load_json(path / FACTS)
+
+
+@functools.cache
+def _devices_here() -> tuple[str, int]:
+    """Returns the kind and the number of this machine's devices; none if they cannot be had.
+
+    A process of its own looks, which lets go of them again: a TPU has room for one process.
+    """
+    ask = "import jax; found = jax.devices(); print(); print(found[0].device_kind, len(found))"
+    answer = subprocess.run(
+        [sys.executable, "-c", ask], capture_output=True, text=True, check=False
+    )
+    if answer.returncode:
+        return "", 0
+    kind, _, number = answer.stdout.splitlines()[-1].rpartition(" ")
+    return kind, int(number)
 
 
 def check_installed(target: Target) -> None:
@@ -213,22 +233,18 @@ def _compile(target: Target, program: Program, folder: pathlib.Path) -> None:
 
 
 def _measure(target: Target, program: Program, folder: pathlib.Path) -> None:
-    devices = jax.devices()
-    seconds = None
-    if devices[0].device_kind == target.chip.device_kind and len(devices) >= target.chips:
-        call = call_of(program, devices[: target.chips])
-        arguments = jax.tree.map(
-            lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype), leaf.sharding),
-            list(call.arguments),
-        )
-        times = []
-        for _ in range(12):
-            begun = time.perf_counter()
-            results = jax.block_until_ready(call.function(*call.constants, *arguments))
-            times.append(time.perf_counter() - begun)
-            arguments[call.state] = results[0]
-        seconds = statistics.median(times[2:])
-    write_whole(folder / FACTS, json.dumps(seconds).encode())
+    call = call_of(program, jax.devices()[: target.chips])
+    arguments = jax.tree.map(
+        lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype), leaf.sharding),
+        list(call.arguments),
+    )
+    times = []
+    for _ in range(12):
+        begun = time.perf_counter()
+        results = jax.block_until_ready(call.function(*call.constants, *arguments))
+        times.append(time.perf_counter() - begun)
+        arguments[call.state] = results[0]
+    write_whole(folder / FACTS, json.dumps(statistics.median(times[2:])).encode())
 
 
 def main(what: str, folder: str) -> None:
