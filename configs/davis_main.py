@@ -7,7 +7,7 @@ DIR holds what `static_pretrain.py` names, whose stage comes first, and beside i
 
 The cost is unknown: it has not been run to its end here. Expected from the paper: J&F 89.3 on
 DAVIS 2016 val and 81.8 on DAVIS 2017 val; without YouTube-VOS 86.5 and 71.6. The number of steps
-and the weights are guesses, for the paper gives none.
+and how the sources are mixed are guesses, for the paper says neither.
 """
 
 import dataclasses

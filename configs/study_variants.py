@@ -1,4 +1,4 @@
-"""Every published memory and read, with default knobs, on sequences of DAVIS: it trains nothing.
+"""Memories and reads that need no training, with default knobs, on sequences of DAVIS.
 
     stm-jax study configs/study_variants.py --data DAVIS --out runs/study_variants
 

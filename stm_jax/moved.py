@@ -28,6 +28,9 @@ MODULES = {
     "memory.memory": "memory.protocol",
     "memory.choice": "catalogue",
     "memory.rules_scored": "memory.rules",
+    "memory.afb_urr": "memory.stores.afb_urr",
+    "memory.swiftnet": "memory.stores.swiftnet",
+    "memory.xmem": "memory.stores.xmem",
     "benchmark.variant_list": "study.variants",
 }
 """From the old name to the new, below stm_jax."""

@@ -55,7 +55,7 @@ PARTS = {
 class Options:
     """What is measured, and how often."""
 
-    data: pathlib.Path = pathlib.Path(__file__).parents[2] / "shared" / "data"
+    data: pathlib.Path
     """The folder with both data sets."""
     pasted: tuple[int, ...] = (0, 2)
     """The most further objects that move over a clip."""
