@@ -82,13 +82,15 @@ def main(options: Options) -> None:
             found = run(path, frames, truth[0])
             megabytes = path.stat().st_size / 1e6
         print_row(f"StableHLO, {dtype}, {name}", megabytes, *found, expected, truth)
-    with tempfile.TemporaryDirectory() as folder:
-        graphs = pathlib.Path(folder) / "graphs"
-        graphs.mkdir()
-        files = export_onnx(loaded.model, graphs, Sizes((height, width), objects=1, slots=16))
-        found = run_onnx(graphs, frames, truth[0])
-        megabytes = sum(each.stat().st_size for each in files) / 1e6
-    print_row("ONNX, float32, one size, onnxruntime", megabytes, *found, expected, truth)
+    for numbers in ("float32", "float16"):
+        with tempfile.TemporaryDirectory() as folder:
+            graphs = pathlib.Path(folder) / "graphs"
+            graphs.mkdir()
+            sizes = Sizes((height, width), objects=1, slots=16)
+            files = export_onnx(loaded.model, graphs, sizes, dtype=numbers)
+            found = run_onnx(graphs, frames, truth[0])
+            megabytes = sum(each.stat().st_size for each in files) / 1e6
+        print_row(f"ONNX, {numbers}, one size, onnxruntime", megabytes, *found, expected, truth)
 
 
 def print_row(
