@@ -85,6 +85,17 @@ def test_graphs_say_what_they_are(graphs, dtype):
     assert [each.name for each in session.get_inputs()] == ["frame", "keys", "values", "filled"]
 
 
+def test_nothing_is_said_of_what_the_conversion_has_no_use_for(tmp_path):
+    pytest.importorskip("jax2onnx", reason="needs jax2onnx: see docs/export.md")
+    stm_jax.save(lively_model(), tmp_path / "tiny.safetensors")
+    program = "import sys; from stm_jax.cli import main; sys.exit(main())"  # imports all anew
+    command = [sys.executable, "-c", program, "export", tmp_path / "graphs", "--format", "onnx"]
+    command += ["--weights", tmp_path / "tiny.safetensors"]
+    command += ["--frames", f"{SIZE[1]}x{SIZE[0]}"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "Traceback" not in run.stderr and "plugin" not in run.stderr
+
+
 def test_float16_is_where_it_does_no_harm(tmp_path):
     graphs = exported(tmp_path, "float16")
     import onnx

@@ -7,6 +7,7 @@ it: `pip install --no-deps jax2onnx` beside the extra `onnx`.
 import dataclasses
 import functools
 import json
+import logging
 import pathlib
 from typing import Any
 
@@ -67,6 +68,8 @@ def export_onnx(
         raise InputError(
             "ONNX needs jax2onnx: pip install 'stm_jax[onnx]' && pip install --no-deps jax2onnx"
         ) from error
+    # Its own examples want packages that it is installed without here: a trace for each of them.
+    logging.getLogger("jax2onnx.plugins.plugin_system").setLevel(logging.ERROR)
     assert sizes.size is not None
     recipe = Recipe(model.config, EveryNth(), jax.numpy.dtype(dtype), None, Dense())
     made = programs(recipe, model.variables, sizes, unrolled=True)
