@@ -136,14 +136,19 @@ def test_what_the_mask_was_taken_for_is_said(inputs, tmp_path, capsys):  # noqa:
         assert line in (said.err if "inverted" in path.stem else said.out)
 
 
-def test_says_that_small_frames_may_be_enlarged(capsys):
+def test_says_where_another_size_would_pay(capsys):
     small = "320x240 is small: --size 480 enlarges the frames, which finds small objects better"
+    large = "1920x1080 is large: --size 480, which the weights are made for, is about 5.1 times"
     for options, size, says in (
-        (ModelOptions(), (240, 320), True),
-        (ModelOptions(), (480, 854), False),
-        (ModelOptions(), (64, 96), False),
-        (ModelOptions(size=240), (240, 320), False),
-        (ModelOptions(zoom=True), (240, 320), False),
+        (ModelOptions(), (240, 320), small),
+        (ModelOptions(), (480, 854), ""),
+        (ModelOptions(), (64, 96), ""),
+        (ModelOptions(size=240), (240, 320), ""),
+        (ModelOptions(zoom=True), (240, 320), ""),
+        (ModelOptions(), (1080, 1920), large),
+        (ModelOptions(zoom=True), (1080, 1920), large),
+        (ModelOptions(size=1080), (1080, 1920), ""),
     ):
-        options.say_if_small(*size)
-        assert (small in capsys.readouterr().out) == says, (options, size)
+        options.say_if_small_or_large(*size)
+        said = capsys.readouterr().out
+        assert said.startswith(says) and bool(said) == bool(says), (options, size)

@@ -33,24 +33,28 @@ METADATA = {
 }
 
 
-def make_clip(excerpt: tyro.conf.Positional[Path], clip: tyro.conf.Positional[Path]) -> None:
+def make_clip(
+    excerpt: tyro.conf.Positional[Path], clip: tyro.conf.Positional[Path], rows: int = HEIGHT
+) -> None:
     """Cuts, scales and encodes the clip: H.264, yuv420p, without sound.
 
     Args:
         excerpt: 132 frames of Big Buck Bunny, 1280x720.
         clip: The .mp4 file to write.
+        rows: Its height, if it is not to be the package's.
     """
     with writing_whole(clip) as unfinished:
         with av.open(excerpt) as source, av.open(unfinished, "w", format="mp4") as target:
             target.metadata.update(METADATA)
             stream = target.add_stream("libx264", rate=RATE, options=X264_OPTIONS)
-            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            stream.width, stream.height = WIDTH * rows // HEIGHT, rows
+            stream.pix_fmt = "yuv420p"
             frames = source.decode(video=0)
             written = 0
             for frame in itertools.islice(frames, FIRST_FRAME, FIRST_FRAME + FRAMES):
                 # Staying in YUV keeps the colours: the source does not say which matrix it means.
                 scaled = frame.reformat(
-                    WIDTH, HEIGHT, "yuv420p", interpolation=Interpolation.LANCZOS
+                    stream.width, stream.height, "yuv420p", interpolation=Interpolation.LANCZOS
                 )
                 scaled.pts, scaled.time_base = written, Fraction(1, RATE)
                 target.mux(stream.encode(scaled))

@@ -21,26 +21,30 @@ from stm_jax.data.palette import davis_palette
 WIDTH, HEIGHT = 768, 432
 
 
-def draw(polygons: list[dict]) -> np.ndarray:
-    """The mask of one frame: (HEIGHT, WIDTH) uint8, 1 in the fills and outside of the holes."""
-    rabbit = np.zeros((HEIGHT, WIDTH), bool)
+def draw(polygons: list[dict], rows: int) -> np.ndarray:
+    """The mask of one frame: (rows, columns) uint8, 1 in the fills and outside of the holes."""
+    rabbit = np.zeros((rows, WIDTH * rows // HEIGHT), bool)
     for kind in ("fill", "hole"):
         for polygon in polygons:
             if polygon["kind"] == kind:
-                rabbit[filled(np.array(polygon["points"], float), rabbit.shape)] = kind == "fill"
+                points = np.array(polygon["points"], float) * (rows / HEIGHT)
+                rabbit[filled(points, rabbit.shape)] = kind == "fill"
     return rabbit.astype(np.uint8)
 
 
-def main(polygons: tyro.conf.Positional[Path], masks: tyro.conf.Positional[Path]) -> None:
+def main(
+    polygons: tyro.conf.Positional[Path], masks: tyro.conf.Positional[Path], rows: int = HEIGHT
+) -> None:
     """Draws the masks of the demonstration clip.
 
     Args:
         polygons: As bigbuckbunny_polygons.json.
         masks: The folder to write 00000.png, ... to.
+        rows: Their height, if not the clip's; they are 16 to 9.
     """
     masks.mkdir(parents=True, exist_ok=True)
     for frame, drawn in json.loads(polygons.read_text()).items():
-        mask = Image.fromarray(draw(drawn))  # uint8 makes mode "L", a palette makes it "P"
+        mask = Image.fromarray(draw(drawn, rows))  # uint8 makes mode "L", a palette makes it "P"
         mask.putpalette(davis_palette()[:2].tobytes())
         mask.save(masks / f"{int(frame):05d}.png", optimize=True)
 

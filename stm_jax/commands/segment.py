@@ -75,7 +75,7 @@ class Segment:
         out, video, mask = self.results.out, self.video.path, self.video.first_mask
         assert mask is not None
         print(f"{mask.name}: {mask_by_hand.described()}", file=said)
-        self.model.say_if_small(frames.height, frames.width)
+        self.model.say_if_small_or_large(frames.height, frames.width)
         inputs = [video, mask, *weights_read(self.model.weights)]
         check_outputs(inputs, folder=out, names=WRITTEN)
         model = self.model.load()
@@ -123,7 +123,7 @@ class Segment:
         """Runs with masks of any frames; see `run`."""
         reader = FrameReader(open_frames(self.video.path))
         given = self.annotations.given(self.video, reader)
-        self.model.say_if_small(reader.frames.height, reader.frames.width)
+        self.model.say_if_small_or_large(reader.frames.height, reader.frames.width)
         out, video = self.results.out, self.video.path
         inputs = [video, *self.annotations.files(self.video), *weights_read(self.model.weights)]
         check_outputs(inputs, folder=out, names=written())

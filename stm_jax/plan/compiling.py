@@ -137,7 +137,7 @@ def _devices_here() -> tuple[str, int]:
     )
     if answer.returncode:
         return "", 0
-    kind, _, number = answer.stdout.splitlines()[-1].rpartition(" ")
+    kind, _, number = answer.stdout.rstrip().rpartition("\n")[2].rpartition(" ")
     return kind, int(number)
 
 

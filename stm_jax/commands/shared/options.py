@@ -52,6 +52,8 @@ MADE_FOR = 480
 """Rows of the frames that weights of this family are made for: those of DAVIS."""
 SMALL = (120, 360)
 """From and up to how many rows it pays to enlarge frames to that."""
+LARGE = 720
+"""From how many rows on it pays to work at fewer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,11 +85,18 @@ class ModelOptions:
         if self.dtype == "int8" and self.runtime == "jax":
             raise InputError("--dtype int8 needs --runtime openvino")
 
-    def say_if_small(self, height: int, width: int) -> None:
-        """Says that frames of this size may be enlarged, where that pays and was not decided."""
+    def say_if_small_or_large(self, height: int, width: int) -> None:
+        """Says that another working size would pay, where it would and none was decided."""
         rows = min(height, width)
-        if self.size is None and not self.zoom and SMALL[0] <= rows <= SMALL[1]:
-            times = (MADE_FOR / rows) ** 2
+        if self.size is not None:
+            return
+        times = (MADE_FOR / rows) ** 2
+        if rows >= LARGE:
+            print(
+                f"{width}x{height} is large: --size {MADE_FOR}, which the weights are made for, is"
+                f" about {1 / times:.2g} times as fast, and may be more accurate"
+            )
+        elif not self.zoom and SMALL[0] <= rows <= SMALL[1]:
             print(
                 f"{width}x{height} is small: --size {MADE_FOR} enlarges the frames, which finds"
                 f" small objects better and takes {times:.2g} times as long"
