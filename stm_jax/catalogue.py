@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import importlib.machinery
 import importlib.util
 import inspect
 import os
@@ -207,6 +208,13 @@ def noted(choice: Any) -> dict[str, Any] | None:
     return note
 
 
+class _LeavesNothing(importlib.machinery.SourceFileLoader):
+    """Writes no `__pycache__` beside a user's file: nothing is written but results."""
+
+    def set_data(self, path: str, data: bytes, *, _mode: int = 0o666) -> None:
+        """Keeps the compiled file to itself."""
+
+
 def python_file(path: pathlib.Path) -> ModuleType:
     """Runs a Python file and returns it as a module.
 
@@ -216,7 +224,8 @@ def python_file(path: pathlib.Path) -> ModuleType:
     if path.suffix != ".py" or not os.path.isfile(path):
         raise InputError(f"{path} is no Python file that is there")
     name = str(path.resolve())  # no other module can have that name
-    spec = importlib.util.spec_from_file_location(name, path)
+    loader = _LeavesNothing(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None and spec.loader is not None
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     with _blaming(path):

@@ -246,3 +246,11 @@ def test_a_class_of_ones_own_that_is_no_memory(tmp_path, content, told):
     (tmp_path / "own.py").write_text(content)
     with pytest.raises(InputError, match=told):
         chosen((f"{tmp_path / 'own.py'}:Mine",), (), 5)
+
+
+def test_nothing_is_written_beside_a_file_of_ones_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    (tmp_path / "mine.py").write_text("from stm_jax.memory import Fifo\nMEMORY = Fifo(frames=3)\n")
+    memory, _ = chosen((f"{tmp_path / 'mine.py'}:MEMORY",), (), 5)
+    assert memory == Fifo(frames=3)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
