@@ -211,7 +211,7 @@ def noted(choice: Any) -> dict[str, Any] | None:
 class _LeavesNothing(importlib.machinery.SourceFileLoader):
     """Writes no `__pycache__` beside a user's file: nothing is written but results."""
 
-    def set_data(self, path: str, data: bytes, *, _mode: int = 0o666) -> None:
+    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
         """Keeps the compiled file to itself."""
 
 

@@ -61,6 +61,15 @@ def run(*arguments: object) -> int:
     return main(["convert", *map(str, arguments)])
 
 
+@pytest.fixture
+def without_torch(capsys, monkeypatch) -> None:
+    # tyro looks once what of torch it can describe, and takes what stands there for importable.
+    with pytest.raises(SystemExit, match="0"):
+        run("--help")
+    capsys.readouterr()
+    monkeypatch.setitem(sys.modules, "torch", None)
+
+
 def error_line(capsys) -> str:
     """The one line that an error prints."""
     (line,) = capsys.readouterr().err.splitlines()
@@ -111,8 +120,8 @@ def test_verify_runs_both_networks(inputs, tmp_path, capsys, state_dict, names):
     assert 0 < float(third.split()[8]) < 5e-5
 
 
-def test_verify_without_torch_compares_entries(inputs, tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
+@pytest.mark.usefixtures("without_torch")
+def test_verify_without_torch_compares_entries(inputs, tmp_path, capsys):
     assert run(inputs / "theirs.npz", tmp_path / "out.safetensors", "--verify") == 0
     told = capsys.readouterr().out.splitlines()
     assert "come back equal, bit for bit" in told[1]
@@ -191,8 +200,8 @@ def test_bad_input_is_one_line_and_status_2(inputs, tmp_path, capsys, name):
 
 
 @pytest.mark.parametrize("names", [("there.pth", "out.safetensors"), ("ours.safetensors", "o.pth")])
-def test_without_torch_it_says_what_to_install(inputs, tmp_path, capsys, monkeypatch, names):
-    monkeypatch.setitem(sys.modules, "torch", None)
+@pytest.mark.usefixtures("without_torch")
+def test_without_torch_it_says_what_to_install(inputs, tmp_path, capsys, names):
     given, out = names
     assert run(inputs / given, tmp_path / out) == 2
     assert 'pip install "stm_jax[torch]"' in error_line(capsys)
